@@ -1,0 +1,1 @@
+"""Engines that train many nets at once: `fleet` (batched small nets) and `online` (exact one-example SGD)."""
