@@ -1,0 +1,104 @@
+"""What a run will cost, known before it starts: from its shapes and a calibration of this machine."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from statistics import median
+
+import torch
+
+MOST_SECONDS = 3600.0
+MOST_BYTES = 4 * 2**30
+
+
+class CostError(ValueError):
+    """A run too large to be started. Its message is one sentence for the reader."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The work of a run, independent of the machine.
+
+    Attributes:
+        flops: arithmetic in large matrix products, in floating-point operations.
+        numbers: numbers that elementwise work reads and writes.
+        calls: tensor operations issued, each with its fixed price.
+        bytes: memory at the peak.
+    """
+
+    flops: float
+    numbers: float
+    calls: float
+    bytes: float
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.flops + other.flops,
+            self.numbers + other.numbers,
+            self.calls + other.calls,
+            max(self.bytes, other.bytes),
+        )
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How quick this machine is: each figure per second."""
+
+    flops: float = 5e10
+    numbers: float = 5e8
+    calls: float = 2e5
+
+    def seconds(self, cost: Cost) -> float:
+        """The time `cost` takes here."""
+        return cost.flops / self.flops + cost.numbers / self.numbers + cost.calls / self.calls
+
+
+def calibrate(device: torch.device) -> Calibration:
+    """Measure the three prices on `device`; about a tenth of a second."""
+    a = torch.rand(64, 784, device=device)
+    b = torch.rand(784, 512, device=device)
+    big = torch.rand(1_000_000, device=device)
+    small = torch.rand(16, device=device)
+    return Calibration(
+        flops=2.0 * a.shape[0] * a.shape[1] * b.shape[1] / _seconds(lambda: a @ b, device),
+        numbers=3.0 * big.numel() / _seconds(lambda: big * big, device),
+        calls=1.0 / _seconds(lambda: small.mul_(1.0), device),
+    )
+
+
+def check(cost: Cost, calibration: Calibration) -> float:
+    """The seconds a run will take; `CostError` where it is beyond what a server should start."""
+    seconds = calibration.seconds(cost)
+    if cost.bytes > MOST_BYTES:
+        raise CostError(
+            f"This run needs about {cost.bytes / 2**30:.1f} GiB of memory, more than the {MOST_BYTES / 2**30:.0f} GiB "
+            "a run may take; choose fewer or smaller nets."
+        )
+    if seconds > MOST_SECONDS:
+        raise CostError(
+            f"This run would take {spell_seconds(seconds)}, longer than the {spell_seconds(MOST_SECONDS)} a run may "
+            "take; choose fewer passes, examples or nets."
+        )
+    return seconds
+
+
+def spell_seconds(seconds: float) -> str:
+    """A duration as people say it: "8 s", "3 min", "2 h"."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 100:
+        return f"about {seconds:.0f} s"
+    if seconds < 6000:
+        return f"about {seconds / 60:.0f} min"
+    return f"about {seconds / 3600:.0f} h"
+
+
+def _seconds(work: Callable[[], object], device: torch.device, repeats: int = 15) -> float:
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
+    return max(median(times), 1e-9)

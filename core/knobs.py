@@ -1,0 +1,222 @@
+"""Knobs: what a reader may turn, declared once.
+
+A lesson declares each knob on one line, in one frozen model::
+
+    class WidthKnobs(Knobs):
+        passes: int = knob(20, "how often the net sees every example", ge=1, le=200)
+
+Everything else derives from that line: the widget, the link, the command-line flag, the cache key, the JSON
+schema and the sentence a reader gets for a value out of range.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Literal, Self, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
+
+Kind = Literal["int", "float", "bool", "choice", "list"]
+
+
+class KnobError(ValueError):
+    """A knob that cannot be used. Its message is one sentence for the reader."""
+
+
+def knob(
+    default: Any,
+    help: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    label: str | None = None,
+    stops: tuple[Any, ...] | None = None,
+    shown: bool = False,
+) -> Any:
+    """Declare one knob.
+
+    Args:
+        default: its value where nobody turned it.
+        help: what turning it does, in the reader's words.
+        ge: smallest value; of each item where the knob is a list.
+        le: largest value, likewise.
+        label: the widget's name, where the knob's own name does not read well.
+        stops: the values worth stopping at. A slider steps through them; a list offers them.
+        shown: whether it stands on the page at once or under "More knobs".
+    """
+    extra: Any = {"minimum": ge, "maximum": le, "title": label, "stops": stops, "shown": shown}
+    return Field(default, description=help, json_schema_extra=extra)
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One declared knob, as widgets, the command line and error sentences read it."""
+
+    name: str
+    kind: Kind
+    item: Literal["int", "float", "str"]  # type of the value, or of one item of a list
+    default: Any
+    help: str
+    label: str
+    ge: float | None
+    le: float | None
+    stops: tuple[Any, ...]
+    choices: tuple[str, ...]
+    shown: bool
+
+    @property
+    def limits(self) -> str:
+        """The allowed values, as a reader says them: "0.0001 … 2", "he, glorot or orthogonal"."""
+        if self.kind == "choice":
+            return ", ".join(self.choices[:-1]) + " or " + self.choices[-1]
+        if self.kind == "bool":
+            return "true or false"
+        return f"{spell(self.ge)} … {spell(self.le)}"
+
+    @classmethod
+    def of(cls, name: str, field: FieldInfo) -> Self:
+        """Read the declaration back from its model field."""
+        annotation = field.annotation
+        origin = get_origin(annotation)
+        choices: tuple[str, ...] = ()
+        kind: Kind
+        item: Literal["int", "float", "str"] = "str"
+        if origin is Literal:
+            kind, choices = "choice", get_args(annotation)
+        elif origin is tuple:
+            kind, item = "list", "int" if get_args(annotation)[0] is int else "float"
+        elif annotation is bool:
+            kind = "bool"
+        elif annotation is int:
+            kind, item = "int", "int"
+        elif annotation is float:
+            kind, item = "float", "float"
+        else:
+            raise TypeError(f"knob {name}: no widget for {annotation}")
+        extra: Any = field.json_schema_extra
+        return cls(
+            name=name,
+            kind=kind,
+            item=item,
+            default=field.default,
+            help=field.description or "",
+            label=extra["title"] or name.replace("_", " "),
+            ge=extra["minimum"],
+            le=extra["maximum"],
+            stops=extra["stops"] or (),
+            choices=choices,
+            shown=extra["shown"],
+        )
+
+    def objection(self, value: Any) -> str | None:
+        """What is wrong with a value of the right type, without the full stop; None where nothing is."""
+        if self.item == "str":
+            return None
+        items = value if self.kind == "list" else (value,)
+        if not 1 <= len(items) <= MOST_ITEMS:
+            return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {MOST_ITEMS}"
+        if len(set(items)) < len(items):
+            return f"{self.name} = {spell(value)} names a value twice; give each once"
+        if any(not within(item, self.ge, self.le) for item in items):
+            return f"{self.name} = {spell(value)} is outside {self.limits}"
+        return None
+
+
+class Knobs(BaseModel):
+    """Base of every lesson's knobs: frozen, hashable, no field but the declared ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
+
+    @classmethod
+    def declared(cls) -> tuple[Knob, ...]:
+        """The knobs in the order of their declaration."""
+        return tuple(Knob.of(name, field) for name, field in cls.model_fields.items())
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], presets: Mapping[str, "Knobs"] | None = None) -> Self:
+        """Knobs from untrusted values (a link, a form, the command line), or a `KnobError` that says why not.
+
+        Args:
+            values: knob name → value; text is accepted where it spells the type.
+            presets: named knob sets of the lesson, quoted as the way out of a bad value.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise KnobError(cls._sentence(error, presets or {})) from error
+
+    @model_validator(mode="after")
+    def _within_limits(self) -> Self:
+        for each in self.declared():
+            if objection := each.objection(getattr(self, each.name)):
+                raise PydanticCustomError("limits", "{objection}", {"objection": objection, "knob": each.name})
+        return self
+
+    @classmethod
+    def _sentence(cls, error: ValidationError, presets: Mapping[str, "Knobs"]) -> str:
+        first = error.errors(include_url=False)[0]
+        name, value = str(first["loc"][0]) if first["loc"] else "", first["input"]
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(name, cls.model_fields, n=1)
+            ask = f"did you mean {near[0]}?" if near else f"its knobs are {', '.join(cls.model_fields)}."
+            return f"{clip(name)} is not a knob of this lesson; {ask}"
+        if first["type"] == "limits":
+            return f"{first['ctx']['objection']}{_way_out(first['ctx']['knob'], presets)}"
+        each = Knob.of(name, cls.model_fields[name])
+        if each.kind == "choice":
+            return f"{name} = {spell(value)} is not on offer; choose {each.limits}."
+        if each.kind == "bool":
+            return f"{name} = {spell(value)} is neither true nor false{_way_out(name, presets)}"
+        what = "a whole number" if each.item == "int" else "a number"
+        if each.kind == "list":
+            what = f"a list of {'whole ' if each.item == 'int' else ''}numbers"
+        way_out = _way_out(name, presets)
+        return f"{name} = {spell(value)} is not {what} in {each.limits}{way_out}"
+
+    def canonical(self) -> str:
+        """The one text of these knobs: equal knobs, equal text. Hashed into the key of a run."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def changed_from(self, other: "Knobs") -> dict[str, Any]:
+        """The knobs whose value differs from `other`'s, with the values they have here."""
+        before = other.model_dump()
+        return {name: value for name, value in self.model_dump().items() if before.get(name) != value}
+
+
+MOST_ITEMS = 12
+"""The most items a list knob takes: one colour each, still told apart."""
+
+
+def within(value: float, ge: float | None, le: float | None) -> bool:
+    """Whether `value` lies in the closed interval; an absent bound does not bind."""
+    return (ge is None or value >= ge) and (le is None or value <= le)
+
+
+def spell(value: Any) -> str:
+    """A value as a reader writes it, never longer than a line: 0.005, [8, 32], shuffled."""
+    if isinstance(value, tuple | list):
+        return clip("[" + ", ".join(spell(item) for item in value[: MOST_ITEMS + 1]) + "]", 90)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:g}"
+    if isinstance(value, int) and abs(value) >= 10**15:
+        return "a whole number of more than 15 digits"
+    return clip(str(value))
+
+
+def clip(text: str, most: int = 60) -> str:
+    """`text` without control characters and short enough for a sentence."""
+    text = "".join(c if c.isprintable() else "·" for c in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _way_out(name: str, presets: Mapping[str, Knobs]) -> str:
+    if not presets:
+        return "."
+    title, preset = list(presets.items())[-1]
+    return f'; the preset "{title}" uses {spell(getattr(preset, name))}.'

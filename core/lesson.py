@@ -1,0 +1,141 @@
+"""The contract: what a lesson is.
+
+A lesson turns knobs into a stream of frames and says how to show and to judge them. It knows nothing of pages,
+threads, files or queues. `train` is a generator: where a notebook prints, it yields.
+"""
+
+import hashlib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+
+from core.claims import Claim
+from core.cost import Cost
+from core.frames import Frame, Recording
+from core.knobs import Knobs
+from core.panels import Panel
+
+K = TypeVar("K", bound=Knobs)
+Facts = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One question, answered before the reveal.
+
+    Attributes:
+        question: what the reader is asked.
+        answers: what they may choose from.
+        reveal: given the facts of a run, a sentence that says what happened; None while it cannot be told.
+    """
+
+    question: str
+    answers: Sequence[str]
+    reveal: Callable[[Facts], str | None]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake of the notebook, as a hunt: each clue gives away a little more, the cause all of it.
+
+    Attributes:
+        title: what looks wrong, without saying why.
+        clues: step by step.
+        cause: what went wrong, and how it is known.
+    """
+
+    title: str
+    clues: Sequence[str]
+    cause: str
+
+
+@dataclass(frozen=True)
+class Lesson(Generic[K]):
+    """One experiment.
+
+    Attributes:
+        slug: its name in links, folders and on the command line.
+        title: its name in the curriculum, a few words.
+        question: the one sentence the lesson answers.
+        origin: which notebook and which data it re-creates.
+        revision: raised whenever equal knobs would give other numbers; part of a run's key.
+        knobs: the model that declares them.
+        presets: name → knobs; "Classroom" first.
+        series: names of what is trained side by side.
+        train: the experiment. Yields its first frame at once, then about ten a second at most.
+        panels: the charts, the headline chart first.
+        facts: the numbers of the result by name; None is a number that this run does not have ("never").
+        claims: the statements, checked.
+        cost: the work of a run with these knobs.
+        axis: what a frame's step counts: "pass", "epoch".
+        watched: the curve whose value stops being a number where a net diverges.
+        dataset: name of the data set that these knobs need, or None.
+        shrunk: the same knobs, small enough for a test.
+        predict: the question before the reveal.
+        hunt: the notebook's mistakes.
+        theory: Markdown with formulas.
+        code: the functions and classes shown under "The code", in reading order.
+    """
+
+    slug: str
+    title: str
+    question: str
+    origin: str
+    revision: int
+    knobs: type[K]
+    presets: Mapping[str, K]
+    series: Callable[[K], Sequence[str]]
+    train: Callable[[K, torch.device], Iterator[Frame]]
+    panels: Callable[[K], Sequence[Panel]]
+    facts: Callable[[K, Recording], Facts]
+    claims: Callable[[K, Recording], Sequence[Claim]]
+    cost: Callable[[K], Cost]
+    axis: str
+    watched: str
+    dataset: Callable[[K], str | None]
+    shrunk: Callable[[K], K]
+    predict: Prediction
+    hunt: Sequence[Mistake]
+    theory: str
+    code: Sequence[Callable[..., Any]]
+
+    def parse(self, values: Mapping[str, Any]) -> K:
+        """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
+        return self.knobs.parse(values, self.presets)
+
+    def key(self, knobs: K) -> str:
+        """The name of the run that these knobs give: 32 hexadecimal digits."""
+        text = f"{self.slug}\n{self.revision}\n{knobs.canonical()}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def preset_of(self, knobs: K) -> str | None:
+        """The name of the preset with exactly these knobs, if there is one."""
+        return next((name for name, preset in self.presets.items() if preset == knobs), None)
+
+    def source(self) -> str:
+        """The code of the lesson, as it runs, for the reader."""
+        return "\n\n".join(inspect.getsource(each).rstrip() for each in self.code)
+
+    def diverged(self, knobs: K, recording: Recording) -> Mapping[str, float]:
+        """Series whose net diverged → the step at which its loss was first no number any more."""
+        frames, values = recording.curve(self.watched)
+        steps = recording.steps()
+        found = {}
+        for i, name in enumerate(self.series(knobs)):
+            if not len(frames) or values.ndim < 2 or i >= values.shape[1]:
+                break
+            lost = ~_finite(values[:, i].reshape(len(values), -1))
+            if lost.any():
+                found[name] = float(steps[frames[int(lost.argmax())]])
+        return found
+
+
+def _finite(values: Any) -> Any:
+    """Whether every seed of a frame is a number, shape (frames,)."""
+    return torch.isfinite(torch.as_tensor(values)).all(dim=1).numpy()
+
+
+AnyLesson = Lesson[Any]
