@@ -145,7 +145,7 @@ class Knobs(BaseModel):
             presets: named knob sets of the lesson, quoted as the way out of a bad value.
         """
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate({name: _read(name, value, cls) for name, value in values.items()})
         except ValidationError as error:
             raise KnobError(cls._sentence(error, presets or {})) from error
 
@@ -187,6 +187,9 @@ class Knobs(BaseModel):
         return {name: value for name, value in self.model_dump().items() if before.get(name) != value}
 
 
+RIGHT = "Done right"
+"""The preset that is quoted as the way out of a bad value."""
+
 MOST_ITEMS = 12
 """The most items a list knob takes: one colour each, still told apart."""
 
@@ -215,8 +218,23 @@ def clip(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def _read(name: str, value: Any, knobs: type[Knobs]) -> Any:
+    """A list spelled as text, "8,32" or "[8, 32]", as a list; anything else as it is."""
+    field = knobs.model_fields.get(name)
+    if not isinstance(value, str) or field is None or get_origin(field.annotation) is not tuple:
+        return value
+    return [item.strip() for item in value.strip().removeprefix("[").removesuffix("]").split(",")]
+
+
+def link_text(value: Any) -> str:
+    """A knob's value as a link carries it; `Knobs.parse` reads it back."""
+    if isinstance(value, tuple | list):
+        return ",".join(link_text(item) for item in value)
+    return repr(value) if isinstance(value, float) else spell(value)
+
+
 def _way_out(name: str, presets: Mapping[str, Knobs]) -> str:
     if not presets:
         return "."
-    title, preset = list(presets.items())[-1]
-    return f'; the preset "{title}" uses {spell(getattr(preset, name))}.'
+    title = RIGHT if RIGHT in presets else next(iter(presets))
+    return f'; the preset "{title}" uses {spell(getattr(presets[title], name))}.'

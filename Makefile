@@ -1,0 +1,40 @@
+# make run    start the app on a fresh machine (Python 3.11 or newer): venv, packages, server
+# make test   pass everything: format, lint, types, tests (a real browser among them)
+# make bench  print the measured figures of the README again
+# make reliability   the long forms of the crash, cancel and kill tests, with their tables
+
+PYTHON ?= python3
+PORT ?= 8501
+BIN := .venv/bin
+
+.PHONY: run test bench reliability gallery
+
+run: .venv/app
+	@echo "Gradient Lab: http://127.0.0.1:$(PORT)"
+	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
+
+test: .venv/tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+bench: .venv/tests
+	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+reliability: .venv/tests
+	for each in tests/reliability/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+gallery: .venv/app
+	$(BIN)/python -m core gallery build
+	$(BIN)/python -m core gallery verify
+
+.venv/app: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gradient Lab needs Python 3.11 or newer; set PYTHON=python3.12, say.")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/tests: .venv/app tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	touch $@

@@ -1,0 +1,38 @@
+"""The server. `streamlit run app.py` starts it."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import streamlit as st
+
+from core.ui import state
+from core.ui.routes import routes
+
+COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
+
+
+@asynccontextmanager
+async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
+    """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
+    runner = state.runner()
+    gc.collect()
+    gc.freeze()  # what is loaded now stays: later collections need not look at it
+    collector = asyncio.create_task(_collect())
+    yield {"runner": runner}
+    collector.cancel()
+    with suppress(asyncio.CancelledError):
+        await collector
+    runner.close()
+
+
+async def _collect() -> None:
+    """Figures hold reference cycles: collect them now and then, off the event loop."""
+    while True:
+        await asyncio.sleep(COLLECT_EVERY)
+        await asyncio.to_thread(gc.collect)
+
+
+app = st.App("pages/main.py", lifespan=lifespan, routes=routes(state.runner))

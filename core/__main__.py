@@ -1,0 +1,264 @@
+"""Gradient Lab without a screen.
+
+    python -m core list [--json]
+    python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
+    python -m core data get NAME
+    python -m core gallery build [SLUG ...]
+    python -m core gallery verify
+
+A bad knob, lesson, preset or device ends in one sentence on stderr and exit status 2; a run that failed in 1.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core import data
+from core.cost import CostError
+from core.data import DataError
+from core.device import DeviceError
+from core.knobs import KnobError, Knobs, clip, spell
+from core.lesson import AnyLesson
+from core.lessons import CURRICULUM, LESSONS
+from core.places import gallery_to_write
+from core.runs.engines import EngineError, InThread
+from core.runs.run import Run, State
+from core.runs.runner import QueueFull, Runner
+from core.runs.store import Store, StoreError
+
+BAR = 30  # characters of the progress bar
+
+
+class UsageError(ValueError):
+    """A command line that asks for something that is not there."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    asked = _parser().parse_args(arguments)
+    try:
+        status: int = asked.act(asked)
+    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull) as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (EngineError, StoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m core", description="Gradient Lab without a screen.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="the lessons, their presets and knobs")
+    listing.add_argument("--json", action="store_true", help="as one JSON array")
+    listing.set_defaults(act=_list)
+
+    run = commands.add_parser("run", help="train one run, or fetch it from the cache")
+    run.add_argument("slug", help="which lesson")
+    run.add_argument("--preset", help="start from this preset instead of the first")
+    run.add_argument("--set", action="append", default=[], metavar="knob=value", help="turn a knob; lists as JSON")
+    run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
+    run.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
+    run.set_defaults(act=_run)
+
+    sets = commands.add_parser("data", help="data sets").add_subparsers(required=True, metavar="ACTION")
+    get = sets.add_parser("get", help="download a data set")
+    get.add_argument("name", help=", ".join(data.NAMES))
+    get.set_defaults(act=_get)
+
+    gallery = commands.add_parser("gallery", help="the runs that ship").add_subparsers(required=True, metavar="ACTION")
+    build = gallery.add_parser("build", help="train every preset that is missing")
+    build.add_argument("slugs", nargs="*", metavar="SLUG", help="only these lessons")
+    build.add_argument("--fresh", action="store_true", help="train also what is there")
+    build.add_argument("--device", default="auto")
+    build.set_defaults(act=_build)
+    gallery.add_parser("verify", help="hashes, knobs, and whether the claims still hold").set_defaults(act=_verify)
+    return parser
+
+
+def _list(asked: argparse.Namespace) -> int:
+    if asked.json:
+        print(json.dumps([_described(lesson) for lesson in CURRICULUM], ensure_ascii=False))
+        return 0
+    for lesson in CURRICULUM:
+        print(f"{lesson.slug}\n    {lesson.question}  ({lesson.origin})")
+        print(f"    presets: {', '.join(lesson.presets)}")
+        for knob in lesson.knobs.declared():
+            print(f"    {knob.name} = {spell(knob.default)}  ({knob.limits}): {knob.help}")
+    return 0
+
+
+def _described(lesson: AnyLesson) -> dict[str, Any]:
+    return {
+        "slug": lesson.slug,
+        "title": lesson.title,
+        "question": lesson.question,
+        "origin": lesson.origin,
+        "presets": {name: knobs.model_dump(mode="json") for name, knobs in lesson.presets.items()},
+        "knobs": lesson.knobs.model_json_schema()["properties"],
+    }
+
+
+def _run(asked: argparse.Namespace) -> int:
+    lesson = _lesson(asked.slug)
+    knobs = _knobs(lesson, asked.preset, asked.set)
+    name = lesson.dataset(knobs)
+    if name is not None and data.may_download(name):
+        _download(name)
+    run = _train(lesson, knobs, asked.device, Store.default(LESSONS), fresh=asked.fresh)
+    if asked.json:
+        print(json.dumps(_result(run), ensure_ascii=False))
+    else:
+        _print_result(run)
+    return 0 if run.state is State.DONE else 1
+
+
+def _train(lesson: AnyLesson, knobs: Knobs, device: str, store: Store, *, fresh: bool) -> Run:
+    runner = Runner(store, InThread(), LESSONS)
+    try:
+        run = runner.submit(lesson, knobs, device=device, fresh=fresh, asker="command line")
+        while not runner.wait(run, timeout=0.2):
+            _bar(run.recording.progress, runner.seconds_left(run))
+        _bar(None, None)
+    except KeyboardInterrupt:
+        _bar(None, None)
+        raise EngineError("Stopped; nothing was stored.") from None
+    finally:
+        runner.close()
+    if run.error:
+        print(run.error, file=sys.stderr)
+    return run
+
+
+def _bar(share: float | None, left: float | None) -> None:
+    """Draw the progress bar on stderr; None wipes it away."""
+    if not sys.stderr.isatty() and share is not None:
+        return
+    text = ""
+    if share is not None:
+        full = round(share * BAR)
+        text = f"{'█' * full}{'·' * (BAR - full)} {share:4.0%}" + (f"  {left:.0f} s left" if left is not None else "")
+    print(f"\r\033[K{text}" if sys.stderr.isatty() else "", end="", file=sys.stderr, flush=True)
+
+
+def _result(run: Run) -> dict[str, Any]:
+    return {
+        "slug": run.lesson.slug,
+        "key": run.key,
+        "state": str(run.state),
+        "wall_seconds": round(run.seconds, 3),
+        "device": run.device,
+        "knobs": run.knobs.model_dump(mode="json"),
+        "facts": dict(run.facts),
+        "claims": [claim.plain() for claim in run.claims],
+    }
+
+
+def _print_result(run: Run) -> None:
+    print(f"{run.lesson.question}\n{run.state} in {run.seconds:.1f} s on {run.device}  (run {run.key})")
+    for name, value in run.facts.items():
+        print(f"    {name} = {'never' if value is None else spell(value)}")
+    for claim in run.claims:
+        print(f"  {claim.verdict}: {claim.sentence}. {claim.measured} (expected: {claim.expected})")
+
+
+def _lesson(slug: str) -> AnyLesson:
+    if slug not in LESSONS:
+        raise UsageError(f"{clip(slug)} is no lesson; choose {', '.join(LESSONS)}.")
+    return LESSONS[slug]
+
+
+def _knobs(lesson: AnyLesson, preset: str | None, sets: Sequence[str]) -> Knobs:
+    """The preset's knobs with every `knob=value` applied."""
+    if preset is not None and preset not in lesson.presets:
+        raise UsageError(f"{clip(preset)} is no preset of {lesson.slug}; choose {', '.join(lesson.presets)}.")
+    values = lesson.presets[preset or next(iter(lesson.presets))].model_dump()
+    for each in sets:
+        name, sign, text = each.partition("=")
+        if not sign:
+            raise UsageError(f"--set {clip(each)} lacks its value; write --set knob=value.")
+        values[name.strip()] = _value(text)
+    knobs: Knobs = lesson.parse(values)
+    return knobs
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the text itself, which the knob's type reads."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _get(asked: argparse.Namespace) -> int:
+    _download(asked.name)
+    print(f"{asked.name} is here.")
+    return 0
+
+
+def _download(name: str) -> None:
+    data.download(name, lambda share: _bar(share, None))
+    _bar(None, None)
+
+
+def _build(asked: argparse.Namespace) -> int:
+    """Put every preset's run into the gallery; what is there already stays, and what the cache has is not trained anew."""
+    lessons = [_lesson(slug) for slug in asked.slugs] or list(CURRICULUM)
+    store, gallery = Store.default(LESSONS), gallery_to_write()
+    failed = 0
+    for lesson in lessons:
+        for name, knobs in lesson.presets.items():
+            run = _train(lesson, knobs, asked.device, store, fresh=asked.fresh)
+            if run.manifest is not None:
+                made = run.manifest
+                run = store.commit(
+                    run,
+                    threads=made.threads,
+                    versions=made.versions,
+                    data=made.data,
+                    gallery=gallery,
+                    fresh=asked.fresh,
+                )
+            failed += run.manifest is None
+            print(f"{lesson.slug} · {name}: {run.state}, {run.seconds:.1f} s on {run.device}, {_size(gallery, run)}")
+    return 1 if failed else 0
+
+
+def _size(gallery: Path, run: Run) -> str:
+    files = (gallery / run.lesson.slug / run.key).glob("*")
+    return f"{sum(file.stat().st_size for file in files) / 1000:.0f} kB"
+
+
+def _verify(asked: argparse.Namespace) -> int:
+    """Check every run of the gallery: bytes, key, and its facts and claims computed anew from its frames."""
+    root = gallery_to_write()
+    store = Store(root.parent / "none", [root], LESSONS)
+    problems = list(store.verify(root))
+    listed = store.list()
+    for each in listed:
+        run = store.find(each.lesson, each.knobs)
+        problems += _claims_that_broke(run) if run is not None else []
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(listed)} runs verified, {len(problems)} problems")
+    return 1 if problems or not listed else 0
+
+
+def _claims_that_broke(run: Run) -> list[str]:
+    """Sentences for claims that do not hold, or that the frames no longer say."""
+    where = f"{run.lesson.slug}/{run.key}"
+    anew = list(run.lesson.claims(run.knobs, run.recording))
+    broken = [f"{where}: does not hold: {claim.sentence}: {claim.measured}" for claim in anew if claim.holds is False]
+    if anew != run.claims:
+        broken.append(f"{where}: its frames no longer give the claims that it carries; build it again.")
+    return broken
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Which processor trains, what it is called, and how much of it training may take."""
+
+import math
+import os
+from pathlib import Path
+
+import torch
+
+from core.knobs import clip
+
+CHOICES = ("auto", "cuda", "mps", "cpu")
+MOST_THREADS = 1024
+QUOTA = Path("/sys/fs/cgroup/cpu.max")  # what a container may use of a larger machine: "200000 100000" is two cores
+
+
+class DeviceError(ValueError):
+    """A device, or a number of threads, that cannot be had. Its message is one sentence for the reader."""
+
+
+def pick(name: str) -> torch.device:
+    """The device called `name`; "auto" takes the first there is of CUDA, MPS, CPU.
+
+    Raises:
+        DeviceError: there is no such device, or not on this machine.
+    """
+    there = _there()
+    if name == "auto":
+        return torch.device(there[0])
+    if name not in CHOICES:
+        raise DeviceError(f"device = {clip(name)} is unknown; choose {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
+    if name not in there:
+        raise DeviceError(
+            f"device = {name} is not to be had on this machine, where torch finds {' and '.join(there)}; "
+            f"choose auto or {' or '.join(there)}."
+        )
+    return torch.device(name)
+
+
+def describe(device: torch.device) -> str:
+    """What stands beside a result: "NVIDIA H200", "Apple GPU", "CPU, 2 cores"."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type == "mps":
+        return "Apple GPU"
+    count = cores()
+    return f"CPU, {count} core{'s' if count > 1 else ''}"
+
+
+def cores() -> int:
+    """How many cores this process may keep busy, at least one: never more than its container was given."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+        return max(1, min(allowed, math.ceil(int(quota) / int(period))))
+    except (OSError, ValueError, ZeroDivisionError):  # no such file outside Linux; "max" where there is no quota
+        return allowed
+
+
+def threads() -> int:
+    """How many torch threads a training process should take: `GRADIENT_LAB_THREADS`, else every core but one.
+
+    The last core is left to the pages: with all of them taken, torch's threads wait for each other at every step,
+    and training gets several times slower.
+
+    Raises:
+        DeviceError: the variable is no whole number in 1 … 1024.
+    """
+    asked = os.environ.get("GRADIENT_LAB_THREADS", "").strip()
+    if not asked:
+        return max(1, cores() - 1)
+    if not (asked.isascii() and asked.isdigit() and len(asked) <= 9 and 1 <= int(asked) <= MOST_THREADS):
+        raise DeviceError(
+            f"GRADIENT_LAB_THREADS = {clip(asked)} is not a whole number in 1 … {MOST_THREADS}; "
+            f"unset it to take {max(1, cores() - 1)} here."
+        )
+    return int(asked)
+
+
+def _there() -> list[str]:
+    """The devices of this machine, the quickest first."""
+    found = ["cpu"]
+    if torch.backends.mps.is_available():
+        found.insert(0, "mps")
+    if torch.cuda.is_available():
+        found.insert(0, "cuda")
+    return found

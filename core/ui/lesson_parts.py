@@ -1,0 +1,228 @@
+"""The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
+
+import io
+import json
+
+import pandas as pd
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core import data
+from core.claims import Claim
+from core.cost import CostError, spell_seconds
+from core.data import DataError
+from core.device import DeviceError
+from core.knobs import Knobs, spell
+from core.lesson import AnyLesson
+from core.runs.run import Run, State
+from core.runs.runner import QueueFull
+from core.ui import state
+from core.ui.cards import SIGNS
+
+
+def heading(lesson: AnyLesson) -> None:
+    """The question, where it comes from, and the switch for a room."""
+    words, switch = st.columns([5, 1], vertical_alignment="bottom")
+    words.title(lesson.question, anchor=False)
+    words.caption(lesson.origin)
+    on = switch.toggle("Projector", value=state.projector(), key="projector_switch", help="Large type for a room.")
+    if on != state.projector():
+        state.set_projector(on)
+        st.rerun()
+
+
+def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
+    """Run with what it will cost, and Stop while something is to be stopped."""
+    with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
+        live = shown is not None and not shown.state.final
+        label = "Run" if knobs is None else f"Run · {_price(lesson, knobs)}"
+        if st.button(label, type="primary", key="run", icon=":material/play_arrow:", disabled=knobs is None or live):
+            _press(lesson, knobs)
+        if shown is not None and live and st.button("Stop", key="stop", icon=":material/stop:"):
+            state.runner().stop(shown, state.asker())
+            st.rerun()
+        if shown is not None:
+            st.caption(_what_is_shown(lesson, knobs, shown))
+
+
+def _price(lesson: AnyLesson, knobs: Knobs) -> str:
+    if state.runner().store.has(lesson, knobs):
+        return "instant"
+    return spell_seconds(state.runner().estimate(lesson, knobs))
+
+
+def _press(lesson: AnyLesson, knobs: Knobs | None) -> None:
+    if knobs is None:
+        return
+    try:
+        run = state.runner().submit(lesson, knobs, asker=state.asker())
+    except (CostError, DataError, DeviceError, QueueFull) as error:
+        st.error(str(error), icon=":material/block:")
+        return
+    state.show_run(run.key)
+    st.rerun()
+
+
+def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
+    where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
+    if knobs is None or run.knobs == knobs:
+        return f"Shown: {where}, {run.device}."
+    other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
+    return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
+
+
+def shown_run(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:
+    """The run on the screen: the link's, else the stored one of these knobs, else the nearest stored one."""
+    asked = state.run_in_link()
+    if asked is not None:
+        run = state.runner().get(asked) if state.RUN_ID.match(asked) else None
+        if run is not None and run.lesson is lesson:
+            return run
+        st.warning(state.link_sentence(asked), icon=":material/link_off:")
+    return state.runner().store.nearest(lesson, knobs if knobs is not None else next(iter(lesson.presets.values())))
+
+
+def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
+    """Where a data set is not on this machine: download it, or take the embedded one in one click."""
+    name = lesson.dataset(knobs)
+    if name is None or data.available(name):
+        return
+    with st.container(border=True):
+        st.markdown(f"**{name}** is not on this machine yet.")
+        left, right = st.columns(2)
+        if left.button("Download it", key="download", icon=":material/download:"):
+            bar = st.progress(0.0, "Downloading …")
+            try:
+                data.download(name, lambda share: _show(bar, share))
+            except DataError as error:
+                st.error(str(error))
+            else:
+                st.rerun()
+        right.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
+
+
+def _show(bar: DeltaGenerator, share: float) -> None:
+    bar.progress(share, f"Downloading … {share:.0%}")
+
+
+def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
+    state.fill_widgets(lesson, knobs.model_copy(update={"dataset": "digits"}))
+
+
+def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
+    """What went wrong, if anything did: a failure, an interruption, a net that diverged."""
+    if run.state in (State.FAILED, State.INTERRUPTED):
+        st.error(run.error, icon=":material/error:")
+    elif run.error:
+        st.warning(run.error, icon=":material/warning:")
+    for series, step in lesson.diverged(run.knobs, run.recording).items():
+        st.warning(
+            f"{series} diverged at {lesson.axis} {step:g}: its loss is no number any more. The others went on. "
+            "A smaller learning rate keeps it.",
+            icon=":material/trending_up:",
+        )
+
+
+def predict(lesson: AnyLesson, run: Run | None) -> None:
+    """One question before the reveal; skipping it costs nothing."""
+    with st.expander("Predict first", icon=":material/psychology_alt:", expanded=not state.projector()):
+        st.markdown(f"**{lesson.predict.question}**")
+        key = f"{lesson.slug}/prediction"
+        st.pills("Your prediction", lesson.predict.answers, key=key, label_visibility="collapsed")
+        guess = state.prediction(lesson)
+        if guess is None:
+            st.caption("Choose, then press Run. You may also skip this.")
+        elif run is not None and run.state.final and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
+            said = lesson.predict.reveal(run.facts) or "This run cannot tell."
+            st.markdown(f"You said: *{guess}*. {said}")
+
+
+def claims(run: Run) -> None:
+    """Every claim with its number, the notebook's and the literature's, and its verdict."""
+    st.subheader("Claims, checked on this run", anchor=False)
+    if not run.state.final:
+        st.caption("Checked when the run ends.")
+        return
+    for claim in run.claims:
+        _claim(claim)
+
+
+def _claim(claim: Claim) -> None:
+    colour = {"holds": "green", "does not hold": "red", "not decided": "gray"}[claim.verdict]
+    lines = [f":{colour}-badge[{SIGNS[claim.verdict]} {claim.verdict}] &nbsp; **{claim.sentence}.**"]
+    if claim.measured:
+        lines.append(f"This run: {claim.measured}. Expected: {claim.expected} ({claim.source}).")
+    said = [f"Notebook: {claim.notebook}." if claim.notebook else ""]
+    said += [f"Literature: {claim.literature}." if claim.literature else ""]
+    if claim.holds is None and claim.hint:
+        said.append(f"To decide it: {claim.hint}.")
+    st.markdown("  \n".join([*lines, " ".join(filter(None, said))]).rstrip())
+
+
+def hunt(lesson: AnyLesson) -> None:
+    """The notebook's mistakes; the cause comes last, step by step."""
+    with st.expander("What the notebook got wrong", icon=":material/search:"):
+        st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
+        for number, mistake in enumerate(lesson.hunt, start=1):
+            st.markdown(f"**{number}. {mistake.title}**")
+            key = f"{lesson.slug}/clue/{number}"
+            given = state.counter(key)
+            for clue in mistake.clues[:given]:
+                st.markdown(f"- {clue}")
+            if given > len(mistake.clues):
+                st.info(mistake.cause)
+            else:
+                label = "Give me a clue" if given < len(mistake.clues) else "Show the cause"
+                st.button(label, key=f"{key}/more", on_click=state.count, args=(key,))
+
+
+def theory_and_code(lesson: AnyLesson) -> None:
+    """Why it happens, and the code that ran."""
+    with st.expander("Why?", icon=":material/school:"):
+        st.markdown(lesson.theory)
+    with st.expander("The code", icon=":material/code:"):
+        st.caption("The training as it runs: where a notebook prints, this yields a frame.")
+        st.code(lesson.source(), language="python", line_numbers=True)
+
+
+def take_home(run: Run) -> None:
+    """The curves as CSV, the command that repeats the run, and where the numbers come from."""
+    with st.expander("Take it home", icon=":material/redeem:"):
+        if not run.state.final:
+            st.caption("When the run has ended.")
+            return
+        name = f"{run.lesson.slug}-{run.key[:8]}"
+        st.download_button("Curves as CSV", curves_csv(run), f"{name}.csv", "text/csv", icon=":material/table:")
+        st.caption("The same run, from the command line:")
+        st.code(command(run), language="bash")
+        if run.manifest is not None:
+            st.caption("Where these numbers come from:")
+            st.json(json.loads(run.manifest.model_dump_json(exclude={"claims", "facts"})), expanded=False)
+
+
+def command(run: Run) -> str:
+    """The command that gives this run again."""
+    preset = run.lesson.preset_of(run.knobs)
+    if preset is not None:
+        return f'python -m core run {run.lesson.slug} --preset "{preset}"'
+    usual = next(iter(run.lesson.presets.values()))
+    sets = (f"--set '{name}={json.dumps(value)}'" for name, value in run.knobs.changed_from(usual).items())
+    return " ".join(["python -m core run", run.lesson.slug, *sets])
+
+
+def curves_csv(run: Run) -> bytes:
+    """All curves of a run as a long table: step, curve, series, seed, value."""
+    rows = []
+    names = run.lesson.series(run.knobs)
+    steps = run.recording.steps()
+    for curve in run.recording.curves:
+        frames, values = run.recording.curve(curve)
+        table = values.reshape(len(values), -1, values.shape[2] if values.ndim > 2 else 1)
+        for column in range(table.shape[1]):
+            series = names[column] if table.shape[1] == len(names) else str(column)
+            for seed in range(table.shape[2]):
+                part = {"step": steps[frames], "curve": curve, "series": series, "seed": seed}
+                rows.append(pd.DataFrame({**part, "value": table[:, column, seed]}))
+    written = io.StringIO()
+    pd.concat(rows).to_csv(written, index=False)
+    return written.getvalue().encode()

@@ -1,0 +1,33 @@
+"""The look that Streamlit's theme does not reach: spacing, cards, and large type for a room."""
+
+import streamlit as st
+
+EVERYWHERE = """
+<style>
+[data-testid="stMainBlockContainer"] { max-width: 1480px; padding-top: 4.2rem; padding-bottom: 3rem; }
+[data-testid="stMain"] h1 { font-size: 2rem; line-height: 1.2; padding: 0 0 .2rem; }
+[data-testid="stMain"] h2 { font-size: 1.35rem; }
+[data-testid="stMain"] h3 { font-size: 1.1rem; }
+.gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
+.gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
+.gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
+@media (max-width: 640px) {
+  [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
+  [data-testid="stMain"] h1 { font-size: 1.5rem; }
+}
+</style>
+"""
+
+FOR_A_ROOM = """
+<style>
+html { font-size: 21px; }
+[data-testid="stMainBlockContainer"] { max-width: 100%; padding-left: 2.5rem; padding-right: 2.5rem; }
+[data-testid="stMain"] [data-testid="stCaptionContainer"] { opacity: 1; }
+.st-key-words { display: none; }
+</style>
+"""
+
+
+def apply(projector: bool) -> None:
+    """Put the look on the page; `projector` makes type large and hides what is not needed in a room."""
+    st.html(EVERYWHERE + (FOR_A_ROOM if projector else ""))

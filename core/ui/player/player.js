@@ -1,0 +1,539 @@
+// The player: the panels of a run, moved to any of its frames by one bar. Live is "follow the end".
+//
+// It fetches what it lacks (`since`) from a source: over HTTP beside Streamlit, from the page itself in an export.
+// `mount` knows neither Streamlit nor the address bar; the last section of this file does.
+
+import { Chart, spell } from "./chart.js";
+
+const REPLAY_SECONDS = 8; // a whole replay at 1×, however many frames
+const SPEEDS = [0.5, 1, 2, 4];
+const POLL = { live: 200, idle: 600, queued: 1000, hidden: 5000, worst: 8000 }; // ms
+const FASTEST_DRAW = 40; // ms between two draws; they take at most half of the time
+const FINAL = ["done", "failed", "stopped", "interrupted"];
+const NEAR = "300px"; // charts this close to the screen are drawn
+
+const ICONS = {
+  first: "M6 5v14M19 5 9 12l10 7z",
+  back: "M16 6 8 12l8 6z",
+  play: "M7 4.5v15l12-7.5z",
+  pause: "M8 5v14M16 5v14",
+  forward: "M8 6l8 6-8 6z",
+  last: "M18 5v14M5 5l10 7-10 7z",
+};
+
+let active = null; // the player that the keys move, where a page has several
+
+/**
+ * Show a run in `element`.
+ *
+ * @param source {fetch(since, signal)}: gives what `core.ui.routes.state` gives; throws an Error whose `refused` says
+ *   that asking again is useless.
+ * @param ghost another such source: an earlier run to stand pale behind, `ghostText` saying what changed; or null.
+ * @param frame the frame to show first; null: the end.
+ * @param state what the page already says of the run: only another state is news to it.
+ * @param look {projector, compact, height}.
+ * @param onFinished called when the run becomes final.
+ * @param onMoment called with the frame at which the reader stops, with null at the end.
+ * @param onShown called when the panels stand, with their heights.
+ * @returns the player: {restyle(look), news(state), tellMoment(), dispose()}.
+ */
+export function mount(element, options) {
+  return new Player(element, options);
+}
+
+class Player {
+  constructor(element, { source, ghost = null, ghostText = "", frame = null, state = null, look = {}, ...told }) {
+    this.element = element;
+    this.source = source;
+    this.ghost = ghost;
+    this.told = told; // {onFinished, onMoment, onShown}
+    this.said = state; // what the page says of the run
+    this.wanted = frame;
+    this.charts = [];
+    this.steps = []; // of all frames so far
+    this.body = null; // the last answer
+    this.arrived = false; // whether the first frame is there
+    this.head = 0; // where we are; its whole part is the frame
+    this.following = true; // the end, as it grows
+    this.playing = false;
+    this.speed = 1;
+    this.painted = -Infinity; // when, and how long it took
+    this.cost = 0;
+    this.stop = new AbortController(); // ends every listener and every fetch
+    this.#build(ghostText);
+    this.restyle(look);
+    this.#listen();
+    this.#poll();
+  }
+
+  // --- where we are
+
+  get frame() {
+    return Math.floor(this.head);
+  }
+
+  get last() {
+    return Math.max(0, this.steps.length - 1);
+  }
+
+  get live() {
+    return this.body !== null && !FINAL.includes(this.body.state);
+  }
+
+  get moving() {
+    return this.playing || (this.live && this.following);
+  }
+
+  /** Go to a frame and stay there; at the end of a live run, follow it. */
+  seek(frame) {
+    this.playing = false;
+    this.head = Math.min(Math.max(0, frame), this.last);
+    this.following = this.live && this.frame === this.last;
+    this.tellMoment();
+    this.#changed();
+  }
+
+  toggle() {
+    if (this.moving) this.playing = this.following = false;
+    else if (this.frame < this.last) this.playing = true;
+    else if (this.live) this.following = true;
+    else [this.head, this.playing] = [0, this.last > 0];
+    this.clock = performance.now();
+    this.tellMoment();
+    this.#changed();
+  }
+
+  /** The replay has its own pace: a long run and a short one take the same time. */
+  #advance(now) {
+    const seconds = Math.min(0.25, Math.max(0, (now - this.clock) / 1000));
+    this.clock = now;
+    this.head = Math.min(this.last, this.head + (seconds * this.speed * this.last) / REPLAY_SECONDS);
+    if (this.head < this.last) return;
+    this.playing = false;
+    this.following = this.live;
+    this.tellMoment();
+  }
+
+  tellMoment() {
+    if (!this.arrived || this.playing) return;
+    this.told.onMoment?.(this.frame < this.last ? this.frame : null);
+  }
+
+  // --- the frames of the run
+
+  async #poll() {
+    let failures = 0;
+    let pause = POLL.live;
+    while (!this.stop.signal.aborted) {
+      const [asked, had] = [performance.now(), this.steps.length];
+      let wait;
+      try {
+        await this.#take(await this.source.fetch(had, this.stop.signal));
+        failures = 0;
+        pause = this.steps.length > had ? POLL.live : Math.min(POLL.idle, 1.5 * pause);
+        // A server that takes long to answer is asked less often.
+        wait = this.body.state === "queued" ? POLL.queued : Math.max(pause, 4 * (performance.now() - asked));
+        if (!this.live) wait = Infinity;
+      } catch (error) {
+        if (this.stop.signal.aborted) return;
+        failures += 1;
+        wait = error.refused ? Infinity : Math.min(POLL.worst, POLL.live * 2 ** failures);
+        if (error.refused || failures > 2) this.#complain(error.message);
+      }
+      await this.#sleep(document.hidden ? Math.max(wait, POLL.hidden) : wait);
+    }
+  }
+
+  #sleep(wait) {
+    return new Promise((resolve) => {
+      this.wake = resolve;
+      if (Number.isFinite(wait)) this.timer = setTimeout(resolve, wait);
+    });
+  }
+
+  /** Ask now and not later. */
+  #hurry() {
+    clearTimeout(this.timer);
+    this.wake?.();
+  }
+
+  /** The page says that something became of the run: look at once. */
+  news(state) {
+    if (state === this.said) return;
+    this.said = state;
+    this.#hurry();
+  }
+
+  async #take(answer) {
+    let body = answer;
+    const other = this.body !== null && this.body.created !== body.created;
+    if (other || body.since !== this.steps.length || body.frames < body.since) {
+      this.#forget(); // trained again, or lost by the server: what we hold is of another run
+      if (body.since !== 0) body = await this.source.fetch(0, this.stop.signal);
+    }
+    if (!this.charts.length) await this.#buildCharts(body);
+    this.steps.push(...body.steps);
+    body.panels.forEach((panel, i) => this.charts[i].append(panel.delta));
+    this.body = body;
+    this.#keepUp();
+    this.#showState();
+    this.#changed();
+    const said = this.said;
+    this.said = body.state;
+    if (!this.live && said !== null && !FINAL.includes(said)) this.told.onFinished?.();
+  }
+
+  /** Where the new frames leave us. */
+  #keepUp() {
+    if (!this.arrived && this.steps.length) {
+      this.arrived = true;
+      if (this.wanted !== null && this.wanted < this.last) [this.head, this.following] = [this.wanted, false];
+    }
+    if (this.following) this.head = this.last;
+    if (!this.live) this.following = false;
+    if (!this.moving) this.tellMoment();
+  }
+
+  #forget() {
+    this.charts.forEach((chart) => chart.dispose());
+    [this.charts, this.steps, this.body, this.wanted] = [[], [], null, null];
+    [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
+  }
+
+  async #buildCharts(body) {
+    // A ghost that is gone is no reason to show nothing.
+    const before = await this.ghost?.fetch(0, this.stop.signal).catch(() => null);
+    this.stop.signal.throwIfAborted();
+    const ghostOf = (name) => before?.panels.find((panel) => panel.name === name);
+    this.chip.hidden = !before || !this.chip.textContent;
+    this.charts = body.panels.map((spec) => {
+      const panel = ghostOf(spec.name);
+      const ghost = panel ? { panel, steps: before.steps } : null;
+      const { steps, look } = this;
+      return new Chart({ spec, ghost, steps, axisName: body.axis, look, Plotly: globalThis.Plotly });
+    });
+    this.panels.replaceChildren(...this.charts.map((chart) => chart.element));
+    this.panels.dataset.odd = String(this.charts.length % 2 === 1);
+    this.charts.forEach((chart) => this.nearness.observe(chart.element));
+    this.told.onShown?.();
+  }
+
+  // --- drawing: at most one paint a screen frame, and only of what can be seen
+
+  #changed() {
+    this.#showPlace();
+    this.pending ??= requestAnimationFrame((now) => this.#paint(now));
+  }
+
+  #paint(now) {
+    this.pending = null;
+    if (this.stop.signal.aborted) return;
+    if (this.playing) this.#advance(now);
+    if (now - this.painted >= Math.max(FASTEST_DRAW, 2 * this.cost)) {
+      const start = performance.now();
+      if (this.arrived || this.body) this.charts.filter((chart) => chart.near).forEach((chart) => chart.draw(this.frame));
+      this.cost = performance.now() - start;
+      this.painted = now;
+      if (!this.playing) return this.#showPlace();
+    }
+    this.#changed();
+  }
+
+  /** Theme colours and sizes of type: from the page's style sheet, where Streamlit puts its theme. */
+  restyle(asked = this.asked) {
+    this.asked = asked;
+    const projector = Boolean(asked.projector) || this.element.closest("[data-projector]") !== null;
+    this.root.classList.toggle("gl-projector", projector);
+    this.root.classList.toggle("gl-compact", Boolean(asked.compact));
+    this.root.style.setProperty("--gl-height", asked.height ? `${asked.height}px` : "");
+    const { color, backgroundColor, fontFamily } = getComputedStyle(this.root);
+    const look = {
+      text: color,
+      faint: seeThrough(color, 0.72),
+      grid: seeThrough(color, 0.13),
+      paper: backgroundColor,
+      font: fontFamily,
+      size: projector ? 19 : asked.compact ? 11 : 13,
+      thicker: projector ? 1.8 : 1,
+      touch: matchMedia("(pointer: coarse)").matches,
+    };
+    if (JSON.stringify(look) === JSON.stringify(this.look)) return;
+    this.look = look;
+    this.charts.forEach((chart) => chart.restyle(look));
+  }
+
+  // --- the bar
+
+  #build(ghostText) {
+    this.root = document.createElement("div");
+    this.root.className = "gl-player";
+    this.root.innerHTML = `
+      <p class="gl-chip" hidden></p>
+      <div class="gl-panels" aria-busy="true"></div>
+      <div class="gl-bar" role="group" aria-label="Player">
+        <div class="gl-progress"><i></i></div>
+        <p class="gl-message" role="alert" hidden></p>
+        <div class="gl-buttons">
+          ${button("first", "Back to the start")}
+          ${button("back", "One step back")}
+          ${button("play", "Play")}
+          ${button("forward", "One step forward")}
+          ${button("last", "To the end")}
+          <select class="gl-speed" aria-label="Speed">
+            ${SPEEDS.map((speed) => `<option value="${speed}"${speed === 1 ? " selected" : ""}>${speed}×</option>`).join("")}
+          </select>
+        </div>
+        <input class="gl-scrubber" type="range" min="0" max="0" step="1" value="0" aria-label="Moment of the run">
+        <span class="gl-place"></span>
+        <span class="gl-state" role="status"></span>
+      </div>`;
+    const find = (selector) => this.root.querySelector(selector);
+    [this.chip, this.panels, this.bar] = [".gl-chip", ".gl-panels", ".gl-bar"].map(find);
+    [this.scrubber, this.place, this.state] = [".gl-scrubber", ".gl-place", ".gl-state"].map(find);
+    [this.message, this.progress, this.speeds] = [".gl-message", ".gl-progress i", ".gl-speed"].map(find);
+    this.playButton = find(".gl-play");
+    this.buttons = this.root.querySelectorAll(".gl-button");
+    this.chip.textContent = ghostText;
+    this.nearness = new IntersectionObserver((seen) => this.#see(seen), { rootMargin: NEAR });
+    this.element.append(this.root);
+  }
+
+  #listen() {
+    const on = (target, name, does) => target.addEventListener(name, does, { signal: this.stop.signal });
+    const pressed = {
+      first: () => this.seek(0),
+      back: () => this.seek(this.frame - 1),
+      play: () => this.toggle(),
+      forward: () => this.seek(this.frame + 1),
+      last: () => this.seek(this.last),
+    };
+    for (const [name, does] of Object.entries(pressed)) on(this.root.querySelector(`.gl-${name}`), "click", does);
+    on(this.scrubber, "input", () => this.seek(Number(this.scrubber.value)));
+    on(this.speeds, "change", () => (this.speed = Number(this.speeds.value)));
+    on(document, "visibilitychange", () => document.hidden || this.#hurry());
+    on(document, "keydown", (event) => this.#key(event));
+    on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.restyle());
+    for (const name of ["pointerdown", "focusin"]) on(this.root, name, () => (active = this));
+    this.nearness.observe(this.root);
+  }
+
+  #see(seen) {
+    for (const { target, isIntersecting } of seen) {
+      if (target === this.root) this.onScreen = isIntersecting;
+      const chart = this.charts.find((each) => each.element === target);
+      if (chart) chart.near = isIntersecting;
+    }
+    this.#changed();
+  }
+
+  #key(event) {
+    active ??= this;
+    if (active !== this || !this.onScreen || event.defaultPrevented) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || takesKey(event.target, event.key)) return;
+    const leap = Math.max(1, Math.round(this.last / 10));
+    const does = {
+      " ": () => this.toggle(),
+      ArrowLeft: () => this.seek(this.frame - 1),
+      ArrowRight: () => this.seek(this.frame + 1),
+      Home: () => this.seek(0),
+      End: () => this.seek(this.last),
+    };
+    // The two keys that every clicker has; elsewhere they scroll the page.
+    if (this.asked.projector) {
+      does.PageUp = () => this.seek(this.frame - leap);
+      does.PageDown = () => this.seek(this.frame + leap);
+    }
+    if (!does[event.key]) return;
+    event.preventDefault();
+    does[event.key]();
+  }
+
+  #showPlace() {
+    const axis = this.body?.axis ?? "";
+    const [now, end] = [this.steps[this.frame], this.steps[this.last]].map((step) => spell(step ?? NaN));
+    const text = !this.arrived ? "" : this.live ? `${axis} ${now}` : `${axis} ${now} of ${end}`;
+    this.place.textContent = text;
+    this.place.style.minWidth = `${`${axis} ${end} of ${end}`.length * 0.56}em`; // the bar does not twitch
+    Object.assign(this.scrubber, { max: String(this.last), value: String(this.frame), disabled: this.last === 0 });
+    this.scrubber.setAttribute("aria-valuetext", text || "no frame yet");
+    this.scrubber.style.setProperty("--gl-share", String(this.last ? this.frame / this.last : 0));
+    for (const each of this.buttons) each.disabled = !this.arrived;
+    const [name, label] = this.moving && this.arrived ? ["pause", "Pause"] : ["play", this.live ? "Go on" : "Play"];
+    if (this.playButton.dataset.icon === name && this.playButton.ariaLabel === label) return;
+    this.playButton.dataset.icon = name;
+    this.playButton.title = this.playButton.ariaLabel = label;
+    this.playButton.querySelector("path").setAttribute("d", ICONS[name]);
+  }
+
+  #showState() {
+    const { state, progress, error } = this.body;
+    const text = sayState(this.body);
+    if (this.state.textContent !== text) this.state.textContent = text;
+    this.root.dataset.state = state;
+    this.panels.setAttribute("aria-busy", String(this.live));
+    this.progress.style.width = `${100 * progress}%`;
+    this.progress.parentElement.hidden = !this.live;
+    this.message.hidden = !error;
+    this.message.textContent = error;
+  }
+
+  #complain(sentence) {
+    this.message.hidden = false;
+    this.message.textContent = sentence;
+    this.panels.setAttribute("aria-busy", "false");
+  }
+
+  dispose() {
+    this.stop.abort();
+    this.#hurry();
+    cancelAnimationFrame(this.pending);
+    this.nearness.disconnect();
+    this.charts.forEach((chart) => chart.dispose());
+    this.root.remove();
+    if (active === this) active = null;
+  }
+}
+
+function button(name, label) {
+  const icon = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="${ICONS[name]}"/></svg>`;
+  return `<button type="button" class="gl-button gl-${name}" aria-label="${label}" title="${label}">${icon}</button>`;
+}
+
+function sayState({ state, place, seconds_left: seconds }) {
+  if (state === "queued") return place > 0 ? `in line: place ${place}` : "in line";
+  if (state !== "running") return state;
+  if (seconds === null) return "live";
+  return `live · ${seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`} left`;
+}
+
+/** Whether a key belongs to what has the focus: a text field, a slider, a button for the space bar. */
+function takesKey(target, key) {
+  if (!(target instanceof Element) || target === document.body) return false;
+  if (target.closest(".gl-scrubber")) return key !== " ";
+  if (target.closest("input, textarea, select, [contenteditable=''], [contenteditable=true], [role=slider]")) return true;
+  if (target.closest("[role=radiogroup], [role=tablist], [role=listbox], [role=menu], [role=dialog], .gl-table")) return true;
+  return key === " " && target.closest("button, a, summary, [role=button]") !== null;
+}
+
+/** "rgb(1, 2, 3)" with an opacity. */
+function seeThrough(colour, opacity) {
+  const [red, green, blue] = colour.match(/[\d.]+/g) ?? [128, 128, 128];
+  return `rgba(${red}, ${green}, ${blue}, ${opacity})`;
+}
+
+// --- beside Streamlit ------------------------------------------------------------------------------------------------
+
+const mounted = new WeakMap(); // Streamlit's element → what stands in it
+const loading = new Map(); // files that are there or on their way
+
+/**
+ * Streamlit calls this for the first data, for every other data and for another theme, always with the same element.
+ * It calls only the newest of the functions that it got back, and not in a strict order: each cleans up only where no
+ * later call has taken over.
+ *
+ * @param assets addresses of the {style, plotly} to load.
+ */
+export default async function (component, assets) {
+  const { data, parentElement: parent, setTriggerValue } = component;
+  const call = Symbol(data.run);
+  const held = mounted.get(parent) ?? { signature: "", player: null };
+  mounted.set(parent, Object.assign(held, { call, onFinished: () => setTriggerValue("finished", data.run) }));
+  const cleanUp = () => {
+    if (held.call !== call) return;
+    held.player?.dispose();
+    held.stop?.abort();
+    mounted.delete(parent);
+  };
+  try {
+    await Promise.all([load(assets.style, styleSheet), load(assets.plotly, script)]);
+  } catch (error) {
+    parent.append(Object.assign(document.createElement("p"), { textContent: error.message }));
+    return cleanUp;
+  }
+  if (held.call === call) show(parent, held, data);
+  return cleanUp;
+}
+
+function show(parent, held, data) {
+  const { run, ghost, ghost_text: ghostText, frame, state, link, ...look } = data;
+  const signature = JSON.stringify([run, ghost, ghostText, link]);
+  if (held.signature === signature) {
+    held.player.restyle(look);
+    held.player.news(state);
+    return;
+  }
+  // The page keeps its height while another run comes.
+  parent.style.minHeight = `${parent.clientHeight}px`;
+  held.player?.dispose();
+  held.stop?.abort();
+  held.stop = new AbortController();
+  held.signature = signature;
+  held.player = mount(parent, {
+    source: server(run),
+    ghost: ghost ? server(ghost) : null,
+    ghostText,
+    frame,
+    state,
+    look,
+    onFinished: () => held.onFinished(),
+    onMoment: link ? writeFrame : null,
+    onShown: () => (parent.style.minHeight = ""),
+  });
+  // Streamlit writes the address from what it knows, and it does not know the frame: say it again.
+  const again = () => held.player.tellMoment();
+  if (link) globalThis.navigation?.addEventListener("currententrychange", again, { signal: held.stop.signal });
+}
+
+/** The source beside Streamlit: `core.ui.routes`. */
+function server(run) {
+  return {
+    async fetch(since, signal) {
+      let answer;
+      try {
+        answer = await fetch(new URL(`api/runs/${run}?since=${since}`, document.baseURI), { signal });
+      } catch (cause) {
+        throw new Error("The server does not answer. What you see stays; the rest comes when it is back.", { cause });
+      }
+      if (answer.ok) return answer.json();
+      const { error } = await answer.json().catch(() => ({}));
+      const refused = answer.status >= 400 && answer.status < 500;
+      throw Object.assign(new Error(error ?? `The server answers with an error (${answer.status}); asking again.`), { refused });
+    },
+  };
+}
+
+/** Let the address say the frame, or nothing at the end. No new entry in the history, no run of the script. */
+function writeFrame(frame) {
+  clearTimeout(writeFrame.timer);
+  // A browser refuses more than some hundred changes in half a minute, and scrubbing makes more.
+  writeFrame.timer = setTimeout(() => {
+    const address = new URL(location.href);
+    if (frame === null) address.searchParams.delete("frame");
+    else address.searchParams.set("frame", String(frame));
+    if (address.href !== location.href) history.replaceState(history.state, "", address);
+  }, 250);
+}
+
+function load(address, how) {
+  if (!loading.has(address)) loading.set(address, how(address));
+  return loading.get(address);
+}
+
+function styleSheet(address) {
+  return append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: address }));
+}
+
+function script(address) {
+  return globalThis.Plotly ? null : append(Object.assign(document.createElement("script"), { src: address }));
+}
+
+function append(element) {
+  return new Promise((resolve, reject) => {
+    element.onload = resolve;
+    element.onerror = () => {
+      loading.delete(element.href ?? element.src);
+      reject(new Error("The charts could not be loaded from the server. Reload the page to try again."));
+    };
+    document.head.append(element);
+  });
+}

@@ -1,0 +1,91 @@
+"""The runs of this server as lists: the line, what was cut short, what is stored."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core.cost import spell_seconds
+from core.lesson import AnyLesson
+from core.runs.run import Run, State
+from core.ui import cards, state
+
+PageOf = Callable[[AnyLesson], Any]
+PER_PAGE = 20
+EVERY = 1.0  # seconds between two looks at the line
+
+
+@st.fragment(run_every=EVERY)
+def live(page: PageOf) -> None:
+    """What trains and what waits, with place, progress and time left; then what failed or was stopped."""
+    runs = state.runner().live()
+    st.subheader("In line", anchor=False)
+    if not runs:
+        st.caption("Nothing trains now.")
+    for run in runs:
+        _live_row(run, page)
+    ended = [run for run in state.runner().recent() if run.state is not State.DONE]
+    ended += [run for run in state.runner().store.interrupted() if run.key not in {each.key for each in ended}]
+    if ended:
+        st.subheader("Cut short", anchor=False)
+    for run in ended[:PER_PAGE]:
+        words, link = st.columns([4, 1], vertical_alignment="center")
+        words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)} · {run.state}  \n{run.error}")
+        with link:
+            _open(run.lesson, run, page)
+
+
+def _live_row(run: Run, page: PageOf) -> None:
+    runner = state.runner()
+    words, bar, link, stop = st.columns([4, 3, 1, 1], vertical_alignment="center")
+    words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)}")
+    left = runner.seconds_left(run)
+    place = runner.place(run)
+    when = "" if left is None else f"{spell_seconds(left)} {'until it starts' if place else 'left'}"
+    where = f"place {place} in line" if place else run.device
+    bar.progress(min(1.0, run.recording.progress), " · ".join(filter(None, (where, when))))
+    with link:
+        _open(run.lesson, run, page)
+    mine = state.asker() in run.askers
+    if stop.button(
+        "Stop", key=f"stop/{run.key}", disabled=not mine, help=None if mine else "Others asked for this run."
+    ):
+        runner.stop(run, state.asker())
+        st.rerun(scope="fragment")
+
+
+def _open(lesson: AnyLesson, run: Any, page: PageOf) -> None:
+    st.page_link(page(lesson), label="Open", query_params=state.link_to(lesson, run.knobs, run.key))
+
+
+def find_again(page: PageOf) -> None:
+    """A field for a link or a run's name."""
+    st.subheader("Find a run again", anchor=False)
+    text = st.text_input("Its link, or its name", placeholder="0123456789abcdef…", key="find", max_chars=2000)
+    if not text.strip():
+        return
+    names = re.findall(r"(?<![0-9a-f])[0-9a-f]{16,64}(?![0-9a-f])", text)
+    run = next((found for name in names if (found := state.runner().get(name)) is not None), None)
+    if run is None:
+        st.warning(state.link_sentence(names[0] if names else text), icon=":material/search_off:")
+        return
+    st.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)} · {run.state}")
+    _open(run.lesson, run, page)
+
+
+def stored(page: PageOf) -> None:
+    """Everything on disk, newest first, a page at a time."""
+    runs = [each for each in state.runner().store.list() if each.origin == "runs"]
+    st.subheader("Stored on this server", anchor=False)
+    if not runs:
+        st.caption("Nothing yet: what you run is kept here and opens at once the next time.")
+        return
+    pages = (len(runs) + PER_PAGE - 1) // PER_PAGE
+    number = st.pagination(pages, key="stored_page") if pages > 1 else 1
+    for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
+        words, when, link = st.columns([5, 3, 1], vertical_alignment="center")
+        words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)}")
+        when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {run.wall_seconds:.1f} s on {run.device}")
+        with link:
+            _open(run.lesson, run, page)

@@ -1,0 +1,169 @@
+"""What one browser session and its link hold. The only file that names `session_state` and `query_params`.
+
+Nothing that is needed later lives only here: the link carries lesson, knobs, run and frame, so a reload or another
+laptop finds the same page.
+"""
+
+import re
+import secrets
+from typing import Any
+
+import streamlit as st
+
+from core.knobs import Knob, KnobError, Knobs, clip, link_text
+from core.lesson import AnyLesson
+from core.lessons import LESSONS
+from core.runs import engines
+from core.runs.runner import Runner
+from core.runs.store import Store
+
+RESERVED = ("run", "frame", "projector", "embed", "embed_options")
+RUN_ID = re.compile(r"^[0-9a-f]{16,64}$")
+
+
+@st.cache_resource(show_spinner=False)
+def runner() -> Runner:
+    """The one background thread of this server, with its store and its training process."""
+    return Runner(Store.default(LESSONS), engines.chosen(), LESSONS)
+
+
+def asker() -> str:
+    """Who is pressing the buttons: a random name for this browser session, told to nobody."""
+    return str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+
+
+def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
+    """The knobs that the link asks for, and one sentence where it asks for what cannot be.
+
+    A link that cannot be used loses only what is wrong in it: the other knobs stay.
+    """
+    asked: dict[str, Any] = dict(_said())
+    sentence = ""
+    while True:
+        try:
+            return lesson.parse(asked), sentence
+        except KnobError as error:
+            sentence = sentence or f"This link asks for something else: {error}"
+            bad = [name for name in asked if not _usable(lesson, name, asked[name])]
+            asked = {name: value for name, value in asked.items() if bad and name not in bad}
+
+
+def _usable(lesson: AnyLesson, name: str, value: Any) -> bool:
+    try:
+        lesson.parse({name: value})
+    except KnobError:
+        return False
+    return True
+
+
+def widget_key(lesson: AnyLesson, knob: Knob) -> str:
+    """The key under which a knob's widget keeps its value."""
+    return f"{lesson.slug}/{knob.name}"
+
+
+def fill_widgets(lesson: AnyLesson, knobs: Knobs) -> None:
+    """Set every knob widget of a lesson to these values."""
+    for knob in knobs.declared():
+        value = getattr(knobs, knob.name)
+        st.session_state[widget_key(lesson, knob)] = list(value) if knob.kind == "list" else value
+
+
+def link_is_news(lesson: AnyLesson) -> bool:
+    """Whether the link says other knobs than this page last wrote there: somebody opened a link.
+
+    An empty link is no news to a session that has turned the knobs before: it comes from the menu.
+    """
+    filled = all(widget_key(lesson, knob) in st.session_state for knob in lesson.knobs.declared())
+    said = _said()
+    empty = not said and "run" not in st.query_params
+    return not filled or (not empty and said != st.session_state.get(f"{lesson.slug}/link"))
+
+
+def _said() -> dict[str, str]:
+    return {name: st.query_params[name] for name in st.query_params if name not in RESERVED}
+
+
+def widget_value(lesson: AnyLesson, knob: Knob) -> Any:
+    """What a knob's widget holds now."""
+    return st.session_state[widget_key(lesson, knob)]
+
+
+def knobs_in_link(lesson: AnyLesson, knobs: Knobs) -> dict[str, str]:
+    """What a link says of these knobs: those that the first preset has otherwise."""
+    usual = next(iter(lesson.presets.values()))
+    return {name: link_text(value) for name, value in knobs.changed_from(usual).items()}
+
+
+def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
+    """Make the link say these knobs."""
+    wanted = knobs_in_link(lesson, knobs)
+    for name in _said():
+        if name not in wanted:
+            del st.query_params[name]
+    for name, text in wanted.items():
+        if st.query_params.get(name) != text:
+            st.query_params[name] = text
+    st.session_state[f"{lesson.slug}/link"] = wanted
+
+
+def run_in_link() -> str | None:
+    """The run that the link names, as it stands there: perhaps no run's name at all."""
+    return st.query_params.get("run")
+
+
+def show_run(key: str | None) -> None:
+    """Make the link name this run, from its beginning; None: no run."""
+    st.query_params.pop("frame", None)
+    if key is None:
+        st.query_params.pop("run", None)
+    else:
+        st.query_params["run"] = key
+
+
+def frame_in_link() -> int | None:
+    """The frame that the link names, if it names one."""
+    text = st.query_params.get("frame", "")
+    return int(text) if text.isdecimal() and len(text) < 7 else None
+
+
+def link_sentence(key: str) -> str:
+    """Why a run in a link cannot be shown."""
+    if not RUN_ID.match(key):
+        return (
+            f"run = {clip(key, 40)} is no run's name: it takes 16 to 64 of the digits 0-9 and a-f. Press Run instead."
+        )
+    return f"Run {key[:12]}… is not on this server. Press Run to train it again, or look under Runs."
+
+
+def projector() -> bool:
+    """Whether the page is shown to a room: large type, few words."""
+    return st.query_params.get("projector") == "on"
+
+
+def set_projector(on: bool) -> None:
+    """Turn the projector look on or off, in the link too."""
+    if on:
+        st.query_params["projector"] = "on"
+    else:
+        st.query_params.pop("projector", None)
+
+
+def prediction(lesson: AnyLesson) -> str | None:
+    """What this reader predicted."""
+    found = st.session_state.get(f"{lesson.slug}/prediction")
+    return None if found is None else str(found)
+
+
+def count(key: str) -> None:
+    """One more of what is counted under `key`."""
+    st.session_state[key] = counter(key) + 1
+
+
+def counter(key: str) -> int:
+    """How often `count` was called for `key`."""
+    return int(st.session_state.get(key, 0))
+
+
+def link_to(lesson: AnyLesson, knobs: Knobs, run: str) -> dict[str, str]:
+    """The query of a link that opens this run, with its knobs set."""
+    return {**knobs_in_link(lesson, knobs), "run": run}

@@ -1,0 +1,43 @@
+"""One page for all lessons, top to bottom: question, knobs, prediction, run, claims, what was wrong, why."""
+
+from functools import partial
+
+import streamlit as st
+
+from core.lesson import AnyLesson
+from core.ui import lesson_parts as parts
+from core.ui import state
+from core.ui.knob_panel import knob_panel, presets
+from core.ui.player import player
+
+
+def page(lesson: AnyLesson) -> "st.Page":
+    """The page of a lesson, under its slug."""
+    return st.Page(partial(show, lesson), title=lesson.title, url_path=lesson.slug)
+
+
+def show(lesson: AnyLesson) -> None:
+    """Draw a lesson."""
+    parts.heading(lesson)
+    buttons = st.container()
+    knobs, sentence = knob_panel(lesson)
+    with buttons:
+        presets(lesson, knobs)
+    if sentence:
+        st.warning(sentence, icon=":material/tune:")
+    if knobs is not None:
+        parts.missing_data(lesson, knobs)
+    run = parts.shown_run(lesson, knobs)
+    parts.run_bar(lesson, knobs, run)
+    with st.container(key="words"):
+        parts.predict(lesson, run)
+    if run is None:
+        st.info("Nothing has been run here yet. Press Run.", icon=":material/play_arrow:")
+    else:
+        parts.verdict_on_run(lesson, run)
+        player(run.key, key=f"player/{lesson.slug}", frame=state.frame_in_link(), projector=state.projector())
+        parts.claims(run)
+    parts.hunt(lesson)
+    parts.theory_and_code(lesson)
+    if run is not None:
+        parts.take_home(run)

@@ -1,0 +1,22 @@
+"""The site: its pages, in the order of the curriculum."""
+
+import streamlit as st
+
+from core.lessons import CURRICULUM
+from core.ui import look, state
+from pages import lesson
+
+look.apply(state.projector())
+page = st.navigation(
+    {
+        "": [st.Page("home.py", title="Gradient Lab", icon=":material/landscape:", default=True)],
+        "Lessons": [lesson.page(each) for each in CURRICULUM],
+        "Runs": [
+            st.Page("gallery.py", title="Gallery", icon=":material/photo_library:"),
+            st.Page("runs.py", title="Runs", icon=":material/list:"),
+        ],
+    },
+    position="top",
+)
+st.set_page_config(page_title=f"{page.title} · Gradient Lab", page_icon=":material/landscape:", layout="wide")
+page.run()

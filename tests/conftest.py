@@ -1,0 +1,38 @@
+"""What every test stands on: a cache of its own, and the real data sets where this machine has them."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import data
+
+BESIDE = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def data_beside_the_repo() -> Iterator[None]:
+    """Read the data sets from the folder beside the repo, if there is one and the reader named no other."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not os.environ.get("GRADIENT_LAB_DATA") and BESIDE.is_dir():
+            patch.setenv("GRADIENT_LAB_DATA", str(BESIDE))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A written cache of this test's own: nothing goes into the repo."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GRADIENT_LAB_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder with the real data sets; the test is skipped where there is none."""
+    named = os.environ.get("GRADIENT_LAB_DATA", "")
+    for name in ("fashion-mnist", "mnist"):
+        if not data.available(name):
+            pytest.skip(f"{name} is neither in GRADIENT_LAB_DATA nor in {BESIDE}")
+    return Path(named)

@@ -1,0 +1,204 @@
+"""One contract for every lesson and preset, shrunk by the override that the lesson declares."""
+
+import itertools
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from core.claims import Claim
+from core.frames import Recording
+from core.knobs import Knobs, link_text
+from core.lesson import AnyLesson
+from core.lessons import CURRICULUM, LESSONS
+
+CPU = torch.device("cpu")
+EVERY = [pytest.param(lesson, name, id=f"{lesson.slug}-{name}") for lesson in CURRICULUM for name in lesson.presets]
+
+
+def record(lesson: AnyLesson, knobs: Knobs, frames: int | None = None) -> Recording:
+    recording = Recording()
+    for frame in itertools.islice(lesson.train(knobs, CPU), frames):
+        recording.append(frame)
+    return recording
+
+
+@pytest.fixture(scope="module")
+def recordings() -> dict[tuple[str, str], Recording]:
+    """One shrunk run per lesson and preset, trained once for all tests here."""
+    return {
+        (lesson.slug, name): record(lesson, lesson.shrunk(knobs))
+        for lesson in CURRICULUM
+        for name, knobs in lesson.presets.items()
+    }
+
+
+def test_slugs_are_distinct_and_fit_a_link():
+    assert len(LESSONS) == len(CURRICULUM)
+    assert all(slug.replace("-", "").isalnum() and slug == slug.lower() for slug in LESSONS)
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_presets_begin_with_the_classroom_and_hold_the_notebook_and_the_right_way(lesson):
+    names = list(lesson.presets)
+    assert names[0] == "Classroom"
+    assert {"As the notebook ran it", "Done right"} <= set(names)
+    assert lesson.presets["Classroom"] == lesson.knobs()
+    assert len(set(lesson.presets.values())) == len(names)
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_every_knob_says_its_effect_and_shows_stops_within_its_limits(lesson):
+    for knob in lesson.knobs.declared():
+        assert len(knob.help) > 10
+        assert knob.kind in ("choice", "bool") or (knob.ge is not None and knob.le is not None)
+        assert all(knob.ge <= stop <= knob.le for stop in knob.stops)
+    assert 2 <= sum(knob.shown for knob in lesson.knobs.declared()) <= 4
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_frames_begin_at_zero_never_fall_and_end_whole(lesson, name, recordings):
+    recording = recordings[lesson.slug, name]
+    steps = recording.steps()
+    assert steps[0] == 0
+    assert (np.diff(steps) >= 0).all()
+    assert recording.progress == pytest.approx(1.0)
+    assert 2 <= len(steps) <= 400
+    assert recording.curve(lesson.watched)[1].shape[1] == len(lesson.series(lesson.shrunk(lesson.presets[name])))
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_facts_are_numbers_or_null_and_the_same_from_a_stored_recording(lesson, name, recordings):
+    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    facts = lesson.facts(knobs, recording)
+    assert facts
+    assert all(value is None or math.isfinite(value) for value in facts.values())
+    json.dumps(dict(facts), allow_nan=False)
+    again = Recording.from_arrays(recording.arrays())
+    assert lesson.facts(knobs, again) == facts
+    assert list(lesson.claims(knobs, again)) == list(lesson.claims(knobs, recording))
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_claims_are_sentences_with_a_source_and_say_how_to_decide_them(lesson, name, recordings):
+    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    found = lesson.claims(knobs, recording)
+    assert len({claim.sentence for claim in found}) == len(found) >= 3
+    for claim in found:
+        assert claim.source
+        assert claim.expected
+        assert claim.holds is not None or claim.hint
+        assert Claim.of(json.loads(json.dumps(claim.plain()))) == claim
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_claims_and_facts_can_be_asked_for_at_every_frame(lesson, name, recordings):
+    whole, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    for upto in range(1, len(whole)):
+        partial = record(lesson, knobs, upto)
+        assert lesson.facts(knobs, partial)
+        assert lesson.claims(knobs, partial)
+        if upto > 3:
+            break
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_every_panel_draws_empty_midway_and_done_and_its_deltas_add_up(lesson, name, recordings):
+    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    middle = len(recording) // 2
+    for panel in lesson.panels(knobs):
+        assert panel.name
+        assert len(panel.caption) > 20
+        empty, midway, done = (panel.figure(recording, upto) for upto in (0, middle, None))
+        assert len(empty.data) == len(midway.data) == len(done.data) == len(panel.bindings())
+        assert panel.figure(recording) == done
+        whole = panel.delta(recording)
+        parts = panel.delta(recording, 0, middle) + panel.delta(recording, middle)
+        assert _points(whole) == _points(parts)
+        json.dumps(whole, allow_nan=False)
+
+
+def _points(delta: list[dict[str, Any]]) -> dict[Any, Any]:
+    return {
+        (part["trace"], part.get("set", "y"), frame): json.dumps(value)
+        for part in delta
+        for frame, value in zip(part["frames"], part.get("y", part.get("values")), strict=True)
+    }
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_equal_knobs_give_an_equal_run_bit_for_bit(lesson, name, recordings):
+    again = record(lesson, lesson.shrunk(lesson.presets[name])).arrays()
+    first = recordings[lesson.slug, name].arrays()
+    assert first.keys() == again.keys()
+    for key, value in first.items():
+        np.testing.assert_array_equal(value, again[key], err_msg=key)
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_another_seed_gives_another_run(lesson, recordings):
+    knobs = lesson.shrunk(lesson.presets["Classroom"])
+    other = record(lesson, knobs.model_copy(update={"seed": knobs.seed + 1}))
+    assert not np.array_equal(
+        other.curve(lesson.watched)[1], recordings[lesson.slug, "Classroom"].curve(lesson.watched)[1]
+    )
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_training_leaks_no_mode_to_whoever_iterates(lesson, name):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    for _ in lesson.train(lesson.shrunk(lesson.presets[name]), CPU):
+        assert torch.is_grad_enabled()
+        assert not torch.is_inference_mode_enabled()
+    assert torch.equal(torch.random.get_rng_state(), before), "the global seed belongs to nobody"
+
+
+AT_BOUNDS = [
+    pytest.param(lesson, knob, bound, id=f"{lesson.slug}-{knob.name}-{bound}")
+    for lesson in CURRICULUM
+    for knob in lesson.knobs.declared()
+    for bound in (knob.choices or (False, True) if knob.kind in ("choice", "bool") else (knob.ge, knob.le))
+]
+
+
+@pytest.mark.parametrize(("lesson", "knob", "bound"), AT_BOUNDS)
+def test_every_knob_works_at_both_bounds(lesson, knob, bound):
+    value = (bound,) if knob.kind == "list" else bound
+    if knob.name == "dataset" and bound != "digits":
+        pytest.skip("needs the real data set; tests/lessons has a test of its own for that")
+    knobs = lesson.parse({**lesson.shrunk(lesson.knobs()).model_dump(), knob.name: value})
+    recording = record(lesson, knobs, frames=2)
+    assert lesson.facts(knobs, recording)
+    for panel in lesson.panels(knobs):
+        panel.figure(recording)
+    assert lesson.cost(knobs).bytes > 0
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_a_link_carries_the_knobs(lesson, name):
+    knobs = lesson.presets[name]
+    text = {each: link_text(value) for each, value in knobs.model_dump().items()}
+    assert lesson.parse(text) == knobs
+    assert lesson.preset_of(lesson.parse(text)) == name
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_what_students_read_is_the_code_that_runs(lesson):
+    assert "yield" in lesson.source()
+    assert "def train(" in lesson.source()
+    assert len(lesson.hunt) >= 3
+    assert all(mistake.clues and mistake.cause for mistake in lesson.hunt)
+    assert len(lesson.theory) > 500
+    assert lesson.predict.reveal(
+        lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs())))
+    )
+
+
+def test_knobs_of_different_runs_have_different_keys():
+    keys = {lesson.key(knobs) for lesson in CURRICULUM for knobs in lesson.presets.values()}
+    assert len(keys) == sum(len(lesson.presets) for lesson in CURRICULUM)
+    assert all(len(key) == 32 for key in keys)

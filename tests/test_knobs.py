@@ -1,0 +1,140 @@
+"""Knobs: one declaration, and a sentence for whatever cannot be used."""
+
+import json
+import math
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from pydantic import ValidationError
+
+from core.knobs import KnobError, Knobs, knob, link_text, spell
+
+
+class Example(Knobs):
+    widths: tuple[int, ...] = knob((8, 32), "units", ge=4, le=1024, stops=(8, 32), shown=True)
+    lr: float = knob(0.005, "how far", ge=0.0001, le=2.0)
+    passes: int = knob(20, "how often", ge=1, le=200)
+    sampling: Literal["shuffled", "with replacement"] = knob("shuffled", "which order")
+    noisy: bool = knob(False, "whether labels are redrawn")
+
+
+PRESETS = {"Classroom": Example(), "Done right": Example(lr=0.05)}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"lr": 5.0}, 'lr = 5 is outside 0.0001 … 2; the preset "Done right" uses 0.05.'),
+        ({"lr": "fast"}, 'lr = fast is not a number in 0.0001 … 2; the preset "Done right" uses 0.05.'),
+        ({"passes": 0}, 'passes = 0 is outside 1 … 200; the preset "Done right" uses 20.'),
+        ({"passes": 2.5}, 'passes = 2.5 is not a whole number in 1 … 200; the preset "Done right" uses 20.'),
+        ({"widths": [8, 2000]}, 'widths = [8, 2000] is outside 4 … 1024; the preset "Done right" uses [8, 32].'),
+        ({"widths": []}, 'widths = [] has 0 items; it takes 1 to 12; the preset "Done right" uses [8, 32].'),
+        (
+            {"widths": [8, 8]},
+            'widths = [8, 8] names a value twice; give each once; the preset "Done right" uses [8, 32].',
+        ),
+        ({"sampling": "none"}, "sampling = none is not on offer; choose shuffled or with replacement."),
+        ({"noisy": "perhaps"}, 'noisy = perhaps is neither true nor false; the preset "Done right" uses false.'),
+        ({"passses": 3}, "passses is not a knob of this lesson; did you mean passes?"),
+        ({"zzz": 3}, "zzz is not a knob of this lesson; its knobs are widths, lr, passes, sampling, noisy."),
+    ],
+)
+def test_a_bad_knob_gets_one_sentence_with_name_value_limits_and_way_out(values, said):
+    with pytest.raises(KnobError) as caught:
+        Example.parse(values, PRESETS)
+    assert str(caught.value) == said
+
+
+@given(
+    some.dictionaries(
+        some.sampled_from([*Example.model_fields, "no such", "__class__", "\x00", "🙂" * 50]),
+        some.one_of(
+            some.none(),
+            some.booleans(),
+            some.integers(),
+            some.floats(),
+            some.text(),
+            some.lists(some.integers()),
+            some.just(10**400),
+            some.just("9" * 5000),
+            some.just([[1]]),
+            some.just({"a": 1}),
+        ),
+    )
+)
+def test_whatever_is_asked_for_gives_knobs_within_limits_or_one_short_sentence(values):
+    try:
+        found = Example.parse(values, PRESETS)
+    except KnobError as error:
+        assert 0 < len(str(error)) < 400
+        assert "\n" not in str(error)
+    else:
+        assert all(4 <= width <= 1024 for width in found.widths)
+        assert 0.0001 <= found.lr <= 2.0
+        assert 1 <= found.passes <= 200
+
+
+def test_limits_bind_however_knobs_are_made():
+    with pytest.raises(ValidationError, match="lr = 9 is outside"):
+        Example(lr=9.0)
+
+
+@given(some.floats(0.0001, 2.0), some.lists(some.integers(4, 1024), min_size=1, max_size=12, unique=True))
+def test_a_link_carries_knobs_there_and_back(lr, widths):
+    knobs = Example(lr=lr, widths=tuple(widths))
+    text = {name: link_text(value) for name, value in knobs.model_dump().items()}
+    assert Example.parse(text) == knobs
+
+
+@pytest.mark.parametrize("text", ["8,32", "[8, 32]", "[8,32]", " 8 , 32 "])
+def test_a_list_may_be_spelled_with_or_without_brackets(text):
+    assert Example.parse({"widths": text}).widths == (8, 32)
+
+
+def test_equal_knobs_have_equal_text_whatever_their_spelling():
+    assert Example.parse({"lr": "0.5", "passes": "7"}).canonical() == Example(passes=7, lr=0.5).canonical()
+    assert json.loads(Example().canonical())["widths"] == [8, 32]
+
+
+def test_knobs_are_frozen_and_hashable():
+    with pytest.raises(ValidationError):
+        Example().lr = 1.0
+    assert len({Example(), Example(), Example(passes=7)}) == 2
+
+
+def test_the_declaration_is_read_back_whole():
+    widths, lr, _, sampling, noisy = Example.declared()
+    assert (widths.kind, widths.item, widths.ge, widths.le, widths.stops, widths.shown) == (
+        "list",
+        "int",
+        4,
+        1024,
+        (8, 32),
+        True,
+    )
+    assert (lr.kind, lr.limits, lr.label) == ("float", "0.0001 … 2", "lr")
+    assert (sampling.kind, sampling.choices) == ("choice", ("shuffled", "with replacement"))
+    assert (noisy.kind, noisy.default) == ("bool", False)
+
+
+def test_the_schema_carries_bounds_and_help():
+    schema = Example.model_json_schema()["properties"]["passes"]
+    assert (schema["minimum"], schema["maximum"], schema["description"]) == (1, 200, "how often")
+
+
+def test_changed_knobs_are_named():
+    assert Example(passes=7).changed_from(Example()) == {"passes": 7}
+
+
+def test_numbers_are_spelled_short():
+    assert [spell(v) for v in (0.005, 1e-6, 20, True, (1, 2.5), math.inf)] == [
+        "0.005",
+        "1e-06",
+        "20",
+        "true",
+        "[1, 2.5]",
+        "inf",
+    ]

@@ -1,0 +1,120 @@
+"""Panels: a figure is a pure function of the recording, and deltas add up to it."""
+
+import base64
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from core.frames import Frame, Recording
+from core.panels import COLOURS, Grow, Panel, Still, Switch, lines, pack, reference
+
+PANEL = Panel(
+    "Everything",
+    "Three kinds of traces.",
+    [
+        Still(go.Scatter(x=[0, 1], y=[5, 5])),
+        Grow(go.Scatter(name="a"), "loss", 0),
+        Grow(go.Scatter(name="b"), "seeds", 1, "highest"),
+        Switch(go.Scatter(x=[1, 2]), {"y": ("rows", 1)}),
+        Switch(go.Heatmap(), {"z": "image"}),
+        Switch(go.Scatter(x=[1, 2], y=[1, 2]), {"marker.color": ("rows", 0)}),
+    ],
+)
+
+
+def frame(k: int) -> Frame:
+    curves = {"loss": [k * 1.0, np.inf if k == 3 else k], "seeds": [[k, k + 1], [k + 2, k + 5]]}
+    pictures = {"rows": np.array([[k, k], [k + 1, k + 2]], "f4")}
+    return Frame(k / 2, curves, pictures | ({"image": np.full((2, 2), k, "f4")} if k % 2 == 0 else {}))
+
+
+@pytest.fixture
+def recording() -> Recording:
+    made = Recording()
+    for k in range(6):
+        made.append(frame(k))
+    return made
+
+
+def test_empty_midway_and_done(recording):
+    assert len(PANEL.figure(Recording()).data) == 6
+    midway = PANEL.figure(recording, upto=4)
+    np.testing.assert_array_equal(midway.data[1].x, [0, 0.5, 1.0, 1.5])
+    np.testing.assert_array_equal(midway.data[1].y, [0, 1, 2, 3])
+    np.testing.assert_array_equal(midway.data[2].y, [5, 6, 7, 8])
+    np.testing.assert_array_equal(midway.data[3].y, [4, 5])
+    np.testing.assert_array_equal(midway.data[4].z, np.full((2, 2), 2))
+    np.testing.assert_array_equal(midway.data[5].marker.color, [3, 3])
+    assert PANEL.figure(recording) == PANEL.figure(recording, upto=6)
+
+
+def test_drawing_changes_neither_the_declaration_nor_the_recording(recording):
+    before = PANEL.traces[1].trace.to_plotly_json()
+    first = PANEL.figure(recording)
+    assert PANEL.figure(recording) == first
+    assert PANEL.traces[1].trace.to_plotly_json() == before
+
+
+def unpack(value):
+    return np.frombuffer(base64.b64decode(value["f4"]), "<f4").reshape(value["shape"])
+
+
+@pytest.mark.parametrize("cut", [0, 1, 3, 6])
+def test_deltas_add_up_to_the_whole(recording, cut):
+    grown = {1: [], 2: []}
+    shown = {}
+    for since, upto in ((0, cut), (cut, None)):
+        for part in PANEL.delta(recording, since, upto):
+            if "y" in part:
+                grown[part["trace"]] += list(zip(part["frames"], part["y"], strict=True))
+            else:
+                shown[part["trace"], part["set"]] = unpack(part["values"][-1])
+    figure = PANEL.figure(recording)
+    for i, points in grown.items():
+        assert [k for k, _ in points] == list(range(6))
+        np.testing.assert_allclose([y for _, y in points], figure.data[i].y)
+    np.testing.assert_array_equal(shown[3, "y"], figure.data[3].y)
+    np.testing.assert_array_equal(shown[4, "z"], figure.data[4].z)
+    np.testing.assert_array_equal(shown[5, "marker.color"], figure.data[5].marker.color)
+
+
+def test_a_diverged_net_is_a_gap():
+    made = Recording()
+    for loss in (1.0, np.inf, np.nan):
+        made.append(Frame(0, {"loss": [loss, 1.0]}))
+    panel = Panel("p", "c", [Grow(go.Scatter(), "loss", 0)])
+    assert panel.delta(made)[0]["y"] == [1.0, None, None]
+    assert np.isnan(panel.figure(made).data[0].y[1:]).all()
+
+
+def test_lines_give_each_series_its_colour_its_dash_and_the_spread_of_its_seeds():
+    panel = lines(
+        "Loss", "c", "seeds", ["h=8", "h=32"], x="pass", y="loss", band=True, extra=[reference([0], [1], "ref")]
+    )
+    drawn = [each for each in panel.traces if isinstance(each, Grow) and each.over == "mean"]
+    assert [each.trace.line.color for each in drawn] == list(COLOURS[:2])
+    assert [each.trace.line.dash for each in drawn] == ["solid", "dash"]
+    assert [each.over for each in panel.traces if isinstance(each, Grow)] == ["lowest", "highest", "mean"] * 2
+    assert isinstance(panel.traces[0], Still)
+    assert panel.layout["xaxis"]["title"]["text"] == "pass"
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_every_colour_can_be_seen_on_white_and_on_the_dark_background(colour):
+    light, dark = 1.05 / (luminance(colour) + 0.05), (luminance(colour) + 0.05) / (luminance("#0e1117") + 0.05)
+    assert light >= 3.0
+    assert dark >= 3.0
+
+
+def test_packed_arrays_keep_four_bytes_a_number():
+    packed = pack(np.arange(6, dtype=np.float64).reshape(2, 3))
+    assert packed["shape"] == [2, 3]
+    np.testing.assert_array_equal(unpack(packed), np.arange(6).reshape(2, 3))
+    assert pack(np.array(["a", "b"])) == ["a", "b"]

@@ -1,0 +1,259 @@
+"""What the player is sent: asked of the real routes as a browser asks, without a socket."""
+
+import asyncio
+import gzip
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+from starlette.applications import Starlette
+
+from core.frames import Frame
+from core.panels import Panel, Switch, lines, reference
+from core.runs.run import Run, State
+from core.ui.routes import ASSETS, asset, routes, state
+
+KEY, MISSING = "ab" * 16, "cd" * 16
+SERIES = [f"h={width}" for width in range(1, 11)]
+
+
+def charts(knobs):
+    theirs = [reference([0, 1], [np.nan, 2.0], "theirs")]
+    grown = lines("Loss", "It falls.", "loss", SERIES, x="pass", y="loss", extra=theirs)
+    return [grown, Panel("Weights", "Now.", [Switch(go.Scatter(mode="markers"), {"y": "weights"})])]
+
+
+def made(frames, now=State.DONE, key=KEY):
+    run = Run(SimpleNamespace(axis="pass", panels=charts), None, key)
+    for step in range(frames):
+        add(run, step)
+    run.state = now
+    return run
+
+
+def add(run, step):
+    loss = np.sin(step + np.arange(len(SERIES))) + 1.23456789
+    loss[1] = np.inf if step == 2 else loss[1]
+    pictures = {"weights": np.full(5, step)} if step % 3 == 0 else {}
+    run.recording.append(Frame(step, {"loss": loss}, pictures, (step + 1) / 100))
+
+
+class Runs:
+    def __init__(self, *runs):
+        self.held = {run.key: run for run in runs}
+
+    def get(self, key):
+        return self.held.get(key)
+
+    def place(self, run):
+        return 3
+
+    def seconds_left(self, run):
+        return 6.28
+
+
+class Answer:
+    def __init__(self, status, headers, body):
+        self.status, self.headers, self.body = status, headers, body
+
+    @property
+    def json(self):
+        packed = self.headers.get("content-encoding") == "gzip"
+        return json.loads(gzip.decompress(self.body) if packed else self.body)
+
+
+def ask(address, *runs, **headers):
+    """One request to the routes, over ASGI."""
+    path, _, query = address.partition("?")
+    sent, received = [], [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive():
+        return received.pop(0) if received else {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    asyncio.run(Starlette(routes=routes(lambda: Runs(*runs)))(scope, receive, send))
+    start = next(message for message in sent if message["type"] == "http.response.start")
+    body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+    found = {name.decode(): value.decode() for name, value in start["headers"]}
+    return Answer(start["status"], found, body)
+
+
+def test_the_first_answer_has_the_charts_and_all_frames():
+    run = made(7)
+    body = ask(f"/api/runs/{KEY}?since=0", run).json
+    assert {name: body[name] for name in ("run", "state", "error", "axis", "since", "frames")} == {
+        "run": KEY, "state": "done", "error": "", "axis": "pass", "since": 0, "frames": 7,
+    }  # fmt: skip
+    assert body["steps"] == [0, 1, 2, 3, 4, 5, 6]
+    loss, weights = body["panels"]
+    assert (loss["name"], loss["caption"]) == ("Loss", "It falls.")
+    assert [each["moves"] for each in loss["bindings"]] == ["still"] + ["grow"] * len(SERIES)
+    assert len(loss["figure"]["data"]) == 1 + len(SERIES)
+    assert loss["delta"][0]["frames"] == list(range(7))
+    assert loss["delta"][1]["y"][2] is None  # a net that was no number at frame 2
+    assert weights["delta"][0]["frames"] == [0, 3, 6]
+
+
+def test_the_charts_come_empty_and_without_a_look_of_their_own():
+    figure = ask(f"/api/runs/{KEY}", made(7)).json["panels"][0]["figure"]
+    assert "template" not in figure["layout"]
+    assert "bdata" not in json.dumps([trace for trace in figure["data"] if trace["name"] in SERIES])
+
+
+def test_a_later_answer_has_only_what_is_new():
+    body = ask(f"/api/runs/{KEY}?since=5", made(7)).json
+    assert (body["since"], body["steps"]) == (5, [5, 6])
+    assert all("figure" not in panel and "caption" not in panel for panel in body["panels"])
+    assert body["panels"][0]["delta"][0]["frames"] == [5, 6]
+    assert body["panels"][1]["delta"][0]["frames"] == [6]
+
+
+@pytest.mark.parametrize("cuts", [(3, 7), (1, 2, 3, 4, 5, 6, 7), (7, 7)])
+def test_deltas_one_after_another_are_the_whole(cuts):
+    run = made(0, State.RUNNING)
+    seen, had = [], 0
+    for cut in cuts:
+        for step in range(had, cut):
+            add(run, step)
+        seen.append(state(run, had))
+        had = cut
+    whole = state(run, 0)
+    assert [step for part in seen for step in part["steps"]] == whole["steps"]
+    for trace in range(len(SERIES)):
+        entries = [entry for part in seen for entry in part["panels"][0]["delta"] if entry["trace"] == trace + 1]
+        assert [y for entry in entries for y in entry["y"]] == whole["panels"][0]["delta"][trace]["y"]
+
+
+def test_all_panels_end_at_the_same_frame(monkeypatch):
+    run = made(4, State.RUNNING)
+    grow = Panel.delta
+
+    def while_it_trains(panel, recording, since, upto):
+        add(run, len(recording))
+        return grow(panel, recording, since, upto)
+
+    monkeypatch.setattr(Panel, "delta", while_it_trains)
+    body = ask(f"/api/runs/{KEY}", run).json
+    ends = [entry["frames"][-1] for panel in body["panels"] for entry in panel["delta"]]
+    assert (body["frames"], len(body["steps"]), max(ends)) == (4, 4, 3)
+
+
+def test_a_run_that_ends_while_it_is_asked_is_final_only_with_all_its_frames(monkeypatch):
+    run = made(4, State.RUNNING)
+
+    class EndsWhenCounted(type(run.recording)):
+        def __len__(self):
+            run.state = State.DONE
+            return super().__len__()
+
+    run.recording.__class__ = EndsWhenCounted
+    assert state(run, 0)["state"] == "running"
+    assert state(run, 0)["state"] == "done"
+
+
+def test_a_reader_ahead_of_the_server_gets_the_true_number_of_frames():
+    body = ask(f"/api/runs/{KEY}?since=50", made(7)).json
+    assert (body["frames"], body["steps"]) == (7, [])
+
+
+def test_the_queue_shows_in_a_live_run_only():
+    waiting = ask(f"/api/runs/{KEY}", made(0, State.QUEUED)).json
+    done = ask(f"/api/runs/{KEY}", made(2)).json
+    assert (waiting["place"], waiting["seconds_left"]) == (3, 6.3)
+    assert (done["place"], done["seconds_left"], done["progress"]) == (0, None, 1.0)
+
+
+def test_ten_curves_of_a_thousand_points_refresh_under_ten_kilobytes():
+    run = made(1000, State.RUNNING)
+    assert len(ask(f"/api/runs/{KEY}?since=990", run).body) < 10_000
+
+
+def test_a_trained_again_run_says_so():
+    assert state(made(2), 0)["created"] != state(made(2), 0)["created"]
+
+
+def test_a_finished_run_is_sent_once():
+    run = made(7)
+    first = ask(f"/api/runs/{KEY}", run)
+    tag = first.headers["etag"]
+    assert not tag.startswith("W/")
+    again = ask(f"/api/runs/{KEY}", run, if_none_match=f'"other", W/{tag}')
+    assert (again.status, again.body) == (304, b"")
+    assert ask(f"/api/runs/{KEY}?since=3", run, if_none_match=tag).status == 200
+
+
+def test_a_live_run_is_never_kept():
+    live = ask(f"/api/runs/{KEY}", made(7, State.RUNNING))
+    assert live.headers["cache-control"] == "no-store"
+    assert "etag" not in live.headers
+
+
+def test_long_answers_are_packed_for_who_can_unpack():
+    run = made(300)
+    packed, plain = ask(f"/api/runs/{KEY}", run, accept_encoding="gzip, br"), ask(f"/api/runs/{KEY}", run)
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json == plain.json
+    short = ask(f"/api/runs/{KEY}?since=300", run, accept_encoding="gzip")
+    assert "content-encoding" not in short.headers
+
+
+def test_no_answer_holds_what_is_no_json():
+    def fail(constant):
+        pytest.fail(f"{constant} in the answer")
+
+    json.loads(ask(f"/api/runs/{KEY}", made(7)).body, parse_constant=fail)
+
+
+@pytest.mark.parametrize(
+    ("address", "status", "says"),
+    [
+        (f"/api/runs/{MISSING}", 404, f"Run {MISSING[:12]}… is not on this server. Press Run"),
+        ("/api/runs/abc", 404, "abc is no run's name: it takes 16 to 64 of the digits 0-9 and a-f."),
+        (f"/api/runs/{KEY.upper()}", 404, "is no run's name"),
+        (f"/api/runs/{'a' * 65}", 404, "is no run's name"),
+        (f"/api/runs/{KEY}\n", 404, "is no run's name"),
+        (f"/api/runs/{KEY}?since=-1", 400, "since = -1 is no number of frames; it takes 0 … 999999999."),
+        (f"/api/runs/{KEY}?since=٣", 400, "is no number of frames"),
+        (f"/api/runs/{KEY}?since=1e3", 400, "is no number of frames"),
+        (f"/api/runs/{KEY}?since=", 400, "is no number of frames"),
+        ("/assets/0/secrets.toml", 404, "There is no file secrets.toml here"),
+    ],
+)
+def test_what_cannot_be_served_gets_one_sentence(address, status, says):
+    answer = ask(address, made(7))
+    assert answer.status == status
+    assert says in answer.json["error"]
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "a" * 15, "g" * 32, "a" * 32 + ".json"])
+def test_a_name_that_is_no_key_is_never_looked_up(name, monkeypatch):
+    monkeypatch.setattr(Runs, "get", lambda runs, key: pytest.fail(f"looked up {key}"))
+    assert ask(f"/api/runs/{name}").status == 404
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_the_players_files_are_packed_and_kept_until_they_change(name):
+    packed = ask(f"/{asset(name)}", accept_encoding="gzip")
+    assert gzip.decompress(packed.body) == ASSETS[name][0].read_bytes()
+    assert packed.headers["content-type"].startswith(ASSETS[name][1])
+    assert "immutable" in packed.headers["cache-control"]
+    assert ask(f"/{asset(name)}", if_none_match=packed.headers["etag"]).status == 304
+    older = ask(f"/assets/0123456789ab/{name}")
+    assert older.headers["cache-control"] == "no-cache"
+    assert older.body == ASSETS[name][0].read_bytes()
+
+
+def test_files_that_import_each_other_stand_in_one_folder():
+    folders = {asset(name).rpartition("/")[0] for name in ASSETS if name != "plotly.min.js"}
+    assert len(folders) == 1
