@@ -208,7 +208,7 @@ def _download(name: str) -> None:
 
 
 def _build(asked: argparse.Namespace) -> int:
-    """Put every preset's run into the gallery; what is there already stays, and what the cache has is not trained anew."""
+    """Put every preset into the gallery. What is there stays, and what the cache has is not trained anew."""
     lessons = [_lesson(slug) for slug in asked.slugs] or list(CURRICULUM)
     store, gallery = Store.default(LESSONS), gallery_to_write()
     failed = 0

@@ -8,7 +8,7 @@ from pages.lesson import page
 
 st.title("Gradient Lab", anchor=False)
 st.markdown(
-    "Twelve experiments of deep learning, run live: pick a question, turn its knobs, press **Run** and watch the "
+    "Experiments of deep learning, run live: pick a question, turn its knobs, press **Run** and watch the "
     "curves grow. Every lesson re-creates a course notebook, says what it got wrong and checks each claim."
 )
 for start in range(0, len(CURRICULUM), 3):

@@ -7,7 +7,7 @@ import streamlit as st
 from core.lesson import AnyLesson
 from core.ui import lesson_parts as parts
 from core.ui import state
-from core.ui.knob_panel import knob_panel, presets
+from core.ui.knob_panel import knob_panel
 from core.ui.player import player
 
 
@@ -19,10 +19,7 @@ def page(lesson: AnyLesson) -> "st.Page":
 def show(lesson: AnyLesson) -> None:
     """Draw a lesson."""
     parts.heading(lesson)
-    buttons = st.container()
     knobs, sentence = knob_panel(lesson)
-    with buttons:
-        presets(lesson, knobs)
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:
@@ -35,7 +32,13 @@ def show(lesson: AnyLesson) -> None:
         st.info("Nothing has been run here yet. Press Run.", icon=":material/play_arrow:")
     else:
         parts.verdict_on_run(lesson, run)
-        player(run.key, key=f"player/{lesson.slug}", frame=state.frame_in_link(), projector=state.projector())
+        player(
+            run.key,
+            key=f"player/{lesson.slug}",
+            state=run.state,
+            frame=state.frame_in_link(),
+            projector=state.projector(),
+        )
         parts.claims(run)
     parts.hunt(lesson)
     parts.theory_and_code(lesson)

@@ -18,5 +18,5 @@ page = st.navigation(
     },
     position="top",
 )
-st.set_page_config(page_title=f"{page.title} · Gradient Lab", page_icon=":material/landscape:", layout="wide")
+st.set_page_config(page_title=f"{page.title} · Gradient Lab", page_icon=look.ICON, layout="wide")
 page.run()

@@ -46,7 +46,7 @@ class ReluKnobs(Knobs):
     depth: int = knob(9, "hidden layers; the paper counts the output too, so its 10 layers are 9 here", ge=1, le=30, stops=(1, 2, 3, 5, 7, 9, 10, 15, 20, 30), shown=True)  # fmt: skip
     width: int = knob(2, "units in each hidden layer", ge=1, le=16, stops=(1, 2, 3, 4, 6, 8, 10, 16), shown=True)
     activation: Literal["relu", "leaky relu", "elu", "tanh"] = knob("relu", "what a unit does with its sum; only ReLU is exactly flat", shown=True)  # fmt: skip
-    init: Literal["he", "glorot", "orthogonal", "randomized asymmetric"] = knob("he", "how weights start; the last tilts each unit towards being on", shown=True)  # fmt: skip
+    init: Literal["he", "glorot", "orthogonal", "randomized asymmetric"] = knob("he", "how weights start; the last tilts each unit towards being on", label="initialization", shown=True)  # fmt: skip
     nets: int = knob(500, "independent nets, each with its own start and order of examples", ge=20, le=4000, stops=(50, 200, 500, 1000, 2000, 4000))  # fmt: skip
     slope: float = knob(0.2, "slope of leaky ReLU where it leaks; Keras uses 0.2", ge=0.0, le=0.5, stops=(0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5))  # fmt: skip
     target: Literal["|x|", "x·sin(5x)", "1{x>0}+0.2·sin(5x)"] = knob("|x|", "the function to learn, one of the paper's three")  # fmt: skip

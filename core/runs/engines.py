@@ -188,8 +188,8 @@ def trained(lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threadin
 
 def _plain(frame: Frame) -> Frame:
     # A tensor would travel through shared memory, and a view of the trainer's buffer would change on its way.
-    curves = {name: np.array(value, dtype=np.float64) for name, value in frame.curves.items()}
-    pictures = {name: np.array(value) for name, value in frame.pictures.items()}
+    curves = {name: np.asarray(value).astype(np.float64) for name, value in frame.curves.items()}
+    pictures = {name: np.asarray(value).copy() for name, value in frame.pictures.items()}
     for name, picture in pictures.items():
         if picture.dtype == object:
             raise FrameError(f"picture {name} is no plain array")
@@ -372,8 +372,9 @@ class _Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it lives no more."""
-        return self.process.poll() is not None
+        """Whether it lives no more; asked while it has nothing to do."""
+        hung_up = self.machine is not None and self.line.poll()  # a moment before the system says that it ended
+        return hung_up or self.process.poll() is not None
 
     def cause_of_death(self) -> str:
         """What ended it, once it has hung up: "signal 9 (SIGKILL)", "exit status 1"."""

@@ -645,13 +645,12 @@ class Store:
             with suppress(ValueError, Foreign):  # kept, though nobody can read it
                 run = self._interrupted_run(self._job(marker))
                 stored = self._settle(self.runs / run.lesson.slug / run.key, "runs")
+            # Nobody waits for the disk here: what a power loss undoes, the next recovery does again.
             if stored is not None:
                 self.files.remove(marker)
             elif marker.parent.name == JOBS:
                 self._make(self.runs / INTERRUPTED)
                 self.files.rename(marker, self.runs / INTERRUPTED / marker.name)
-                self.files.sync_folder(self.runs / INTERRUPTED)
-            self.files.sync_folder(marker.parent)
         finally:
             self.files.close(file)
 

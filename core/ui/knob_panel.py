@@ -1,5 +1,6 @@
 """The knobs of a lesson as widgets, derived from their declaration."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -11,10 +12,9 @@ from core.ui import state
 
 def presets(lesson: AnyLesson, current: Knobs | None) -> None:
     """One button per preset; pressing one sets every knob and shows its stored run."""
-    with st.container(horizontal=True, gap="small"):
-        for name, knobs in lesson.presets.items():
-            kind = "primary" if current == knobs else "secondary"
-            st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, on_click=_take, args=(lesson, knobs))  # type: ignore[arg-type]
+    for name, knobs in lesson.presets.items():
+        kind = "primary" if current == knobs else "secondary"
+        st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, on_click=_take, args=(lesson, knobs))  # type: ignore[arg-type]
 
 
 def _take(lesson: AnyLesson, knobs: Knobs) -> None:
@@ -24,30 +24,37 @@ def _take(lesson: AnyLesson, knobs: Knobs) -> None:
 
 
 def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:
-    """Draw the knobs. Returns what they are set to, or None and the sentence that says why they cannot be used."""
+    """Draw presets and knobs. Returns what they say, or None and the sentence that says why that cannot be."""
     news = ""
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
         state.fill_widgets(lesson, from_link)
     declared = lesson.knobs.declared()
-    with st.container(key="knobs"):
-        shown = [knob for knob in declared if knob.shown]
-        for column, knob in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
-            with column:
-                _widget(lesson, knob)
-        with st.expander("More knobs"):
-            rest = [knob for knob in declared if not knob.shown]
-            for start in range(0, len(rest), 3):
-                for column, knob in zip(st.columns(3, gap="medium"), rest[start : start + 3], strict=False):
-                    with column:
-                        _widget(lesson, knob)
+    top = st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets")
+    shown = [knob for knob in declared if knob.shown]
+    for column, knob in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
+        with column:
+            _widget(lesson, knob)
+    with top:
+        presets(lesson, _set_to(lesson, declared)[0])
+        with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
+            for knob in declared:
+                if not knob.shown:
+                    _widget(lesson, knob)
+    knobs, sentence = _set_to(lesson, declared)
+    if knobs is not None:
+        state.write_link(lesson, knobs)
+    return knobs, sentence or news
+
+
+def _set_to(lesson: AnyLesson, declared: Sequence[Knob]) -> tuple[Knobs | None, str]:
+    """What the widgets say now, or the sentence that says why it cannot be."""
     values = {knob.name: state.widget_value(lesson, knob) for knob in declared}
     try:
         knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
     except KnobError as error:
         return None, str(error)
-    state.write_link(lesson, knobs)
-    return knobs, news
+    return knobs, ""
 
 
 def _widget(lesson: AnyLesson, knob: Knob) -> None:

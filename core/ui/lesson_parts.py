@@ -125,16 +125,15 @@ def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
 
 def predict(lesson: AnyLesson, run: Run | None) -> None:
     """One question before the reveal; skipping it costs nothing."""
-    with st.expander("Predict first", icon=":material/psychology_alt:", expanded=not state.projector()):
-        st.markdown(f"**{lesson.predict.question}**")
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="predict"):
+        st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
         key = f"{lesson.slug}/prediction"
         st.pills("Your prediction", lesson.predict.answers, key=key, label_visibility="collapsed")
         guess = state.prediction(lesson)
-        if guess is None:
-            st.caption("Choose, then press Run. You may also skip this.")
-        elif run is not None and run.state.final and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
-            said = lesson.predict.reveal(run.facts) or "This run cannot tell."
-            st.markdown(f"You said: *{guess}*. {said}")
+        ended = guess is not None and run is not None and run.state.final
+        if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
+            said = lesson.predict.reveal(run.facts if run is not None else {}) or "This run cannot tell."
+            st.markdown(f"You said: *{guess}*. {said}", width="content")
 
 
 def claims(run: Run) -> None:

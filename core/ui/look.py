@@ -2,6 +2,12 @@
 
 import streamlit as st
 
+# Drawn here, since Streamlit fetches icons by name from another host, and there may be no network.
+ICON = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><rect width="32" height="32" rx="7" fill="#1f83d6"/>'
+    '<path d="M5 8c5 0 5 15 11 15s4-6 11-6" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
+)
+
 EVERYWHERE = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1480px; padding-top: 4.2rem; padding-bottom: 3rem; }

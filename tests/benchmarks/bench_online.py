@@ -46,7 +46,7 @@ def data() -> tuple[str, Tensor, Tensor, Tensor, Tensor]:
 
 
 def notebook_way(x: Tensor, y: Tensor, examples: int) -> None:
-    """Each width by itself: objective with its (zero) weight penalty, its running average, autograd, update in place."""
+    """Each width by itself: objective with its penalty (times zero), running average, autograd, update in place."""
     for width in WIDTHS:
         weights = [1e-6 * torch.randn(784, width), 1e-6 * torch.randn(width, 10)]
         biases = [torch.zeros(width), torch.zeros(10)]
@@ -79,7 +79,7 @@ def main() -> None:
     warm_up()
     print(f"{name}, widths {WIDTHS}, batch 1, torch {torch.__version__}; µs per example, all widths together")
     print(f"notebook's way on {SHORT} examples, blocks on {EXAMPLES:,}; medians of {ROUNDS} rounds\n")
-    print(f"{'threads':>7} {'notebook':>9} {'torch calls':>12} {'ratio':>6} {'compiled':>9} {'ratio':>6} {'evaluate 10,000':>16}")  # fmt: skip
+    print("threads  notebook  torch calls  ratio  compiled  ratio  evaluate 10,000")
     for threads in (1, 2):
         torch.set_num_threads(threads)
         calls, compiled = (

@@ -224,12 +224,11 @@ def lose_power(
     """After every operation of `log`, some of the states in which the disk may come back: `states` in all."""
     findings, chance = Findings(), random.Random(seed)
     disk, promises = Disk(top), Promises()
-    each, more = divmod(states, len(log))
     for number, operation in enumerate(log):
         disk.play([operation])
         if operation[0] == "said":
             promises.hear(*operation[1:])
-        for _ in range(each + (number < more)):
+        for _ in range((number + 1) * states // len(log) - number * states // len(log)):
             with folder(_memory()) as place:
                 disk.lay_out(place / "disk", chance)
                 wrong = check(place / "disk", promises)

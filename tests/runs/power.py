@@ -139,9 +139,9 @@ class Disk:
         for folder, name, entry in change.parts:
             _set(folder.synced, name, entry)
             # What was to happen to this name before is overtaken.
-            end = folder.changes.index(change)
-            for earlier in folder.changes[:end]:
+            for earlier in folder.changes[: folder.changes.index(change)]:
                 earlier.parts = [part for part in earlier.parts if part[:2] != (folder, name)]
+        for folder in {part[0] for part in change.parts}:
             folder.changes = [each for each in folder.changes if each is not change and each.parts]
 
     def _change(self, *targets: tuple[Path, File | Folder | None]) -> None:

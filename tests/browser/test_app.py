@@ -1,0 +1,162 @@
+"""The product as a teacher meets it: a real server, a real Chromium, real training on the embedded digits."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+APP = Path(__file__).parents[2] / "app.py"
+SMALL = "dataset=digits&widths=4,16&examples=300"
+QUICK = f"/width-and-interpolation?{SMALL}&passes=5"
+LONG = f"/width-and-interpolation?{SMALL}&passes=300&seeds=8&batch_size=2"  # some ten seconds: time to look at it
+WAIT = 60_000  # ms; a stuck page, not a slow one
+
+
+@pytest.fixture(scope="module")
+def base(serve, tmp_path_factory):
+    """One fresh server with an empty cache for this file."""
+    return serve(APP, {"GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
+
+
+def press_run(page):
+    page.get_by_role("button", name="Run ·").click(timeout=WAIT)
+    page.wait_for_url(re.compile("run=[0-9a-f]{32}"), timeout=WAIT)
+
+
+def expect_state(page, word):
+    page.locator(".gl-player", has_text=word).first.wait_for(timeout=WAIT)
+
+
+GROWN = "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + (t.x ? t.x.length : 0), 0)"
+
+
+def points(page):
+    """How many points the headline chart shows."""
+    return page.evaluate(GROWN)
+
+
+def test_a_deep_link_opens_on_a_fresh_server_with_its_knobs(base, page):
+    page.goto(f"{base}/dying-relu?width=4&depth=3")
+    page.get_by_role("heading", name="Why do narrow, deep ReLU nets die").wait_for(timeout=WAIT)
+    assert "width=4" in page.url
+    assert page.get_by_text("Page not found").count() == 0
+
+
+def test_run_grows_live_ends_with_claims_and_a_reload_finds_it(base, page):
+    page.goto(base + QUICK)
+    press_run(page)
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
+    page.get_by_text("The wider the net, the fewer passes").wait_for(timeout=WAIT)
+    url = page.url
+    page.reload()
+    page.get_by_text("The wider the net, the fewer passes").wait_for(timeout=WAIT)
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    page.wait_for_function(
+        "() => document.querySelectorAll('.js-plotly-plot')[0].data.some((t) => t.x && t.x.length > 4)"
+    )
+    assert page.url.split("&frame")[0] == url.split("&frame")[0]
+    page.get_by_role("button", name="Run · instant").wait_for(timeout=WAIT)
+
+
+def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run(base, page):
+    page.goto(base + LONG)
+    answers = []
+    page.on(
+        "response",
+        lambda response: "/api/runs/" in response.url and "since=" in response.url and answers.append(response.url),
+    )
+    press_run(page)
+    page.wait_for_function(
+        f"() => document.querySelector('.js-plotly-plot')?.data && {GROWN} > 20",
+        timeout=WAIT,
+    )
+    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    look = "() => { const l = document.querySelector('.js-plotly-plot')._fullLayout; return [l.xaxis.range, l.yaxis.range] }"
+    zoomed = page.evaluate(look)
+    before, refreshes = points(page), len(answers)
+    page.wait_for_function(
+        f"(n) => {GROWN} > n + 10",
+        arg=before,
+        timeout=WAIT,
+    )
+    while len(answers) < refreshes + 10:
+        page.wait_for_timeout(100)
+    assert page.evaluate(look) == zoomed
+    page.get_by_role("button", name="Stop").click()
+    expect_state(page, "stopped")
+    assert page.get_by_role("button", name="Stop").count() == 0
+
+
+def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base, page):
+    page.goto(base + QUICK)
+    press_run(page)
+    page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
+    expect_state(page, "done")
+    whole = points(page)
+    scrubber = page.get_by_role("slider", name=re.compile("frame|moment|scrub", re.I))
+    scrubber.focus()
+    page.keyboard.press("Home")
+    page.wait_for_function(
+        f"(n) => {GROWN} < n",
+        arg=whole,
+    )
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url(re.compile("frame="), timeout=WAIT)
+    page.keyboard.press("End")
+    page.wait_for_function(
+        f"(n) => {GROWN} == n",
+        arg=whole,
+    )
+
+
+def test_the_gallery_opens_and_replays_what_ships(base, page):
+    page.goto(f"{base}/gallery")
+    page.get_by_role("heading", name="Gallery").wait_for(timeout=WAIT)
+    page.get_by_role("link", name="Classroom").first.click(timeout=WAIT)
+    page.wait_for_url(re.compile("run=[0-9a-f]{32}"), timeout=WAIT)
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    expect_state(page, "done")
+
+
+def test_the_runs_page_finds_a_run_by_its_link(base, page):
+    page.goto(base + QUICK)
+    press_run(page)
+    page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
+    link = page.url
+    page.goto(f"{base}/runs")
+    page.get_by_role("textbox", name="Its link, or its name").fill(link, timeout=WAIT)
+    page.keyboard.press("Enter")
+    page.get_by_text("· done").first.wait_for(timeout=WAIT)
+
+
+@pytest.mark.parametrize("path", ["/", "/gallery", "/runs", "/dying-relu", "/width-and-interpolation"])
+def test_a_phone_never_scrolls_sideways(base, open_page, path):
+    page = open_page(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page.goto(base + path)
+    page.get_by_role("heading").first.wait_for(timeout=WAIT)
+    page.wait_for_timeout(1500)
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1")
+    assert page.evaluate(
+        "() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth <= m.clientWidth + 1 }"
+    )
+
+
+def test_the_projector_look_has_large_type(base, page):
+    page.goto(f"{base}/dying-relu?projector=on")
+    page.get_by_role("heading", name="Why do narrow").wait_for(timeout=WAIT)
+    page.wait_for_function("() => parseFloat(getComputedStyle(document.documentElement).fontSize) >= 20", timeout=WAIT)
+
+
+def test_an_unknown_page_and_a_bad_run_get_a_sentence(base, page):
+    page.goto(f"{base}/dying-relu?run=nonsense")
+    page.get_by_text("is no run's name").wait_for(timeout=WAIT)
+    page.goto(f"{base}/no-such-lesson")
+    page.get_by_text("Page not found").first.wait_for(timeout=WAIT)

@@ -1,0 +1,133 @@
+"""A curriculum that misbehaves in every known way. The training process of the tests imports it by name."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from core.cost import Cost
+from core.data import DataError
+from core.frames import Frame
+from core.knobs import Knobs, knob
+from core.lesson import AnyLesson
+from tests.runs import fakes
+
+
+class RunKnobs(Knobs):
+    seed: int = knob(0, "which random numbers", ge=0, le=10**6)
+    frames: int = knob(5, "how many frames there are", ge=0, le=10**6)
+    pause: float = knob(0.0, "seconds between two frames", ge=0.0, le=100.0)
+    rates: tuple[float, ...] = knob((0.1, 0.3), "how far each step moves", ge=0.0, le=1.0)
+
+
+def good(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Sums in float32 whose last bits depend on how they are split."""
+    chance = torch.Generator().manual_seed(knobs.seed)
+    weights = torch.randn(300, 300, generator=chance).to(device)
+    for k in range(knobs.frames):
+        if k:
+            time.sleep(knobs.pause)
+        weights = torch.tanh(weights @ weights / 17) + knobs.rates[0]
+        yield Frame(
+            k,
+            {"loss": weights.mean(dim=0)[:2].cpu(), "accuracy": k / 10},
+            {"weights": weights[:3].cpu(), "process": _process()},
+            progress=k / max(1, knobs.frames - 1),
+        )
+
+
+def _process() -> np.ndarray:
+    nice = os.getpriority(os.PRIO_PROCESS, 0)
+    return np.array([os.getpid(), os.getsid(0), nice, torch.get_num_threads(), "streamlit" in sys.modules])
+
+
+def deaf(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Says one thing and then nothing for a minute."""
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    time.sleep(60)
+    yield Frame(1, {"loss": [0.0, 0.0]})
+
+
+def mortal(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Kills its process at its third frame."""
+    for k in range(3):
+        yield Frame(k, {"loss": [0.0, 0.0]})
+    time.sleep(0.05)  # what is written before is read
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def failing(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    yield Frame(7, {"loss": [0.0, 0.0]})
+    raise ZeroDivisionError("a fault\nof two lines")
+
+
+def without_data(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    raise DataError("The pictures are damaged; download them anew.")
+
+
+def leaving(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    sys.exit("I leave")
+
+
+def greedy(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    torch.empty(2**60)
+
+
+def falling(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Its steps fall, which no recording takes."""
+    yield Frame(1, {"loss": [0.0, 0.0]})
+    yield Frame(0, {"loss": [0.0, 0.0]})
+
+
+def odd(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Shows what cannot travel."""
+    yield Frame(0, {"loss": [0.0, 0.0]}, {"what": np.array([lambda: 0, print], dtype=object)})
+
+
+def loud(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Frames of two megabytes, as fast as it can."""
+    for k in range(knobs.frames):
+        yield Frame(k, {"loss": [0.0, 0.0]}, {"noise": np.full(2**21, k % 256, dtype=np.uint8)})
+
+
+def lesson(slug: str, train=good, **changes) -> AnyLesson:
+    return replace(fakes.LESSON, slug=slug, knobs=RunKnobs, presets={"Classroom": RunKnobs()}, train=train, **changes)
+
+
+def fault(*_):
+    raise KeyError("no such curve")
+
+
+def leave(*_):
+    sys.exit("I leave")
+
+
+CURRICULUM = (
+    lesson("good"),
+    lesson("deaf", deaf),
+    lesson("mortal", mortal),
+    lesson("failing", failing),
+    lesson("without-data", without_data),
+    lesson("leaving", leaving),
+    lesson("greedy", greedy),
+    lesson("falling", falling),
+    lesson("odd", odd),
+    lesson("loud", loud),
+    lesson("bad-facts", facts=fault),
+    lesson("bad-claims", claims=fault),
+    lesson("leaving-facts", facts=leave),
+    lesson("huge", cost=lambda knobs: Cost(1e18, 1, 1, 1)),
+    lesson("on-mnist", dataset=lambda knobs: "mnist"),
+    lesson("on-digits", dataset=lambda knobs: "digits"),
+)
+LESSONS = {each.slug: each for each in CURRICULUM}
+HERE = "tests.runs.lessons_to_run:CURRICULUM"

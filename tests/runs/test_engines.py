@@ -1,0 +1,321 @@
+"""Engines: the same frames from this thread and from a child process, and what becomes of a child that goes wrong."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+
+import numpy as np
+import pytest
+import torch
+
+from core import device
+from core.frames import Recording
+from core.places import ROOT
+from core.runs import engines
+from core.runs.engines import UNKNOWN, EngineError, InProcess, InThread, Stopped
+from tests.runs.fakes import same
+from tests.runs.lessons_to_run import HERE, LESSONS, RunKnobs
+
+CPU = torch.device("cpu")
+PATIENCE = 60.0  # seconds within which everything here ends on the slowest machine
+
+
+@pytest.fixture(scope="module")
+def in_process():
+    with closing(InProcess(HERE)) as engine:
+        yield engine
+
+
+@pytest.fixture(params=["in_thread", "in_process"])
+def engine(request):
+    return request.getfixturevalue("in_process") if request.param == "in_process" else InThread()
+
+
+def frames(engine, slug, stop=None, **knobs):
+    return engine.frames(LESSONS[slug], RunKnobs(**knobs), CPU, stop or threading.Event())
+
+
+def record(engine, slug, **knobs) -> Recording:
+    recording = Recording()
+    for frame in frames(engine, slug, **knobs):
+        recording.append(frame)
+    return recording
+
+
+def frames_until_stopped(engine, slug, stop_at, **knobs) -> int:
+    """Stop at a frame; how many came all the same."""
+    stop, count = threading.Event(), 0
+    try:
+        for count, _ in enumerate(frames(engine, slug, stop, **knobs), start=1):
+            if count == stop_at:
+                stop.set()
+    except Stopped:
+        return count
+    raise AssertionError("it was not stopped")
+
+
+def pid_of(engine) -> int:
+    return int(record(engine, "good", frames=1).picture("process")[0])
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be taken note of does not."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def eventually(holds) -> bool:
+    end = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+# What they give
+
+
+def test_thread_and_process_give_the_same_frames_bit_for_bit(in_process):
+    recordings = [
+        record(engine, "good", seed=seed) for engine in (InThread(), in_process, in_process) for seed in (3, 4)
+    ]
+    plain = [recording.arrays() for recording in recordings]
+    for arrays in plain:
+        for name in [name for name in arrays if name.startswith("picture/process/")]:
+            del arrays[name]
+    three, four = [Recording.from_arrays(arrays) for arrays in plain[0::2]], plain[1]
+    assert same(three[0], three[1])
+    assert same(three[0], three[2])
+    assert not same(three[0], Recording.from_arrays(four))
+
+
+def test_the_child_is_a_quiet_process_of_its_own_without_streamlit(in_process):
+    pid, session, nice, threads, streamlit = record(in_process, "good", frames=1).picture("process")
+    assert pid != os.getpid()
+    assert session == pid
+    assert nice >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert threads == device.threads()
+    assert not streamlit
+
+
+def test_one_child_serves_run_after_run(in_process):
+    assert pid_of(in_process) == pid_of(in_process)
+
+
+def test_threads_of_this_process_are_as_they_were_after_a_run_in_it(monkeypatch):
+    monkeypatch.setenv("GRADIENT_LAB_THREADS", "3")
+    before = torch.get_num_threads()
+    assert record(InThread(), "good").picture("process")[3] == 3
+    assert torch.get_num_threads() == before
+
+
+def test_the_machine_is_known_once_the_engine_is_ready(engine):
+    machine = engine.ready(threading.Event())
+    assert machine == engine.machine
+    assert machine.devices["cpu"] == device.describe(CPU)
+    assert machine.calibrations["cpu"].flops > 1e6
+    assert machine.threads == device.threads()
+    assert machine.versions["torch"].split("+")[0] == torch.__version__.split("+")[0]
+    assert {"python", "numpy"} <= set(machine.versions)
+
+
+def test_more_than_the_line_holds_comes_through_to_a_slow_reader(in_process):
+    for k, frame in enumerate(frames(in_process, "loud", frames=12)):
+        time.sleep(0.01)
+        assert (frame.pictures["noise"] == k).all()
+    assert k == 11
+
+
+def test_a_frame_is_a_copy(engine):
+    found = list(frames(engine, "good", frames=2))
+    assert all(type(value) is np.ndarray for frame in found for value in frame.curves.values())
+    assert not np.array_equal(found[0].pictures["weights"], found[1].pictures["weights"])
+
+
+# Stopping
+
+
+def test_stop_ends_a_run_at_its_next_frame_and_the_child_stays(engine):
+    pid = pid_of(engine)
+    assert 3 <= frames_until_stopped(engine, "good", stop_at=3, frames=10**6, pause=0.01) < 1000
+    assert pid_of(engine) == pid
+
+
+def test_stop_frees_a_child_that_waits_for_room_to_write(in_process):
+    pid, stop = pid_of(in_process), threading.Event()
+    with closing(frames(in_process, "loud", stop, frames=10**6)) as found:
+        next(found)
+        time.sleep(0.2)  # the line is full now
+        stop.set()
+        with pytest.raises(Stopped):
+            list(found)
+    assert pid_of(in_process) == pid
+
+
+def test_a_late_stop_does_not_hit_the_next_run(in_process):
+    stop = threading.Event()
+    found = list(frames(in_process, "good", stop, frames=3))
+    stop.set()
+    assert len(found) == 3
+    assert len(record(in_process, "good", frames=20, pause=0.005)) == 20
+
+
+def test_a_run_that_came_to_its_end_before_the_stop_is_done(in_process):
+    stop = threading.Event()
+    found = frames(in_process, "good", stop, frames=3)
+    first = next(found)
+    time.sleep(0.5)  # the others wait in the line
+    stop.set()
+    assert [first.step, *(frame.step for frame in found)] == [0, 1, 2]
+
+
+def test_a_child_that_does_not_listen_is_killed_and_another_one_trains(in_process):
+    pid = pid_of(in_process)
+    assert frames_until_stopped(in_process, "deaf", stop_at=1) == 1
+    assert not alive(pid)
+    assert pid_of(in_process) != pid
+
+
+def test_a_reader_who_leaves_leaves_nothing_training(in_process):
+    pid = pid_of(in_process)
+    with closing(frames(in_process, "deaf")) as found:
+        next(found)
+    assert not alive(pid)
+
+
+def test_stop_does_not_wait_for_a_child_that_is_getting_ready():
+    with closing(InProcess(HERE)) as engine:
+        stop = threading.Event()
+        stop.set()
+        with pytest.raises(Stopped):
+            engine.ready(stop)
+        assert engine.machine is UNKNOWN
+
+
+# Going wrong
+
+
+def test_a_killed_child_costs_one_run_and_says_what_killed_it(in_process):
+    with pytest.raises(EngineError) as caught:
+        record(in_process, "mortal")
+    assert str(caught.value) == (
+        "The training process was ended by signal 9 (SIGKILL) at pass 2; nothing else was lost; press Run to start it "
+        "again."
+    )
+    assert len(record(in_process, "good")) == 5
+
+
+def test_a_child_killed_while_idle_is_replaced_before_anybody_needs_it(in_process):
+    pid = pid_of(in_process)
+    child = in_process._child
+    os.kill(pid, signal.SIGKILL)
+    assert eventually(lambda: in_process.warm() or in_process._child is not child)
+    assert pid_of(in_process) != pid
+
+
+@pytest.mark.parametrize(
+    ("slug", "sentence", "trace"),
+    [
+        (
+            "failing",
+            "Tiny failed at pass 7 (ZeroDivisionError: a fault); turn a knob back, or press Run to try again.",
+            "in failing",
+        ),
+        ("leaving", "Tiny failed at pass 0 (SystemExit: I leave); turn a knob back, or press Run to try again.", "sys"),
+        ("greedy", "Tiny ran out of memory at pass 0; choose fewer or smaller nets, or fewer examples.", "in greedy"),
+        (
+            "odd",
+            "Tiny failed before its first frame (FrameError: picture what is no plain array); turn a knob back, or "
+            "press Run to try again.",
+            "_plain",
+        ),
+        ("without-data", "The pictures are damaged; download them anew.", ""),
+    ],
+)
+def test_a_lesson_that_fails_ends_in_one_sentence(slug, sentence, trace):
+    with pytest.raises(EngineError) as caught:
+        record(InThread(), slug)
+    assert str(caught.value) == sentence
+    assert trace in caught.value.details
+    assert bool(caught.value.details) == bool(trace)
+
+
+def test_the_sentence_comes_from_a_child_as_it_was_and_only_surprises_cost_the_process(in_process):
+    pid = pid_of(in_process)
+    with pytest.raises(EngineError, match=r"The pictures are damaged; download them anew.") as caught:
+        record(in_process, "without-data")
+    assert caught.value.details == ""
+    assert pid_of(in_process) == pid
+    with pytest.raises(EngineError, match=r"Tiny failed at pass 7 \(ZeroDivisionError: a fault\)") as caught:
+        record(in_process, "failing")
+    assert "in failing" in caught.value.details
+    assert pid_of(in_process) != pid
+
+
+def test_a_child_that_cannot_get_ready_says_why_and_is_tried_again_only_when_asked(capfd):
+    with closing(InProcess("tests.runs.nowhere:LESSONS")) as engine:
+        with pytest.raises(EngineError, match=r"could not get ready and says: ModuleNotFoundError: .*nowhere.*;"):
+            engine.ready(threading.Event())
+        child = engine._child
+        engine.warm()
+        assert engine._child is child
+
+
+# The end
+
+
+def test_nothing_is_left_when_an_engine_closes():
+    engine = InProcess(HERE)
+    engine.warm()
+    child = engine._child
+    engine.close()
+    engine.close()
+    assert child.ended
+    with pytest.raises(Stopped):
+        engine.ready(threading.Event())
+    engine.warm()
+    assert engine._child is None or engine._child.ended
+
+
+PARENT = """
+import sys, threading, time, torch
+from core.runs.engines import InProcess
+from tests.runs.lessons_to_run import HERE, LESSONS, RunKnobs
+if __name__ == "__main__":
+    print("main", flush=True)
+engine = InProcess(HERE)
+for frame in engine.frames(LESSONS["good"], RunKnobs(frames=10**6, pause=0.01), torch.device("cpu"), threading.Event()):
+    print(int(frame.pictures["process"][0]), flush=True)
+"""
+
+
+def test_the_child_dies_with_a_parent_that_was_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        said = [parent.stdout.readline().strip() for _ in range(2)]
+        parent.kill()
+    assert said[0] == "main"
+    assert eventually(lambda: not alive(int(said[1])))
+
+
+# Which one
+
+
+def test_the_environment_chooses_the_engine(monkeypatch):
+    monkeypatch.delenv("GRADIENT_LAB_ENGINE", raising=False)
+    assert isinstance(engines.chosen(), InProcess)
+    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
+    assert isinstance(engines.chosen(), InThread)
+    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "warp")
+    with pytest.raises(EngineError, match=r"GRADIENT_LAB_ENGINE = warp is no engine; choose in_process or in_thread."):
+        engines.chosen()

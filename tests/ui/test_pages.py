@@ -1,0 +1,199 @@
+"""Pages without a browser: what stands on them, what a link does to them, and what a bad one gets."""
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.lessons import CURRICULUM, LESSONS
+from core.places import ROOT
+from core.runs.run import State
+from core.ui import state
+
+RELU = LESSONS["dying-relu"]
+SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
+LONG = 60  # seconds; a stuck page, not a slow one
+
+
+@pytest.fixture(autouse=True)
+def server(monkeypatch) -> Iterator[None]:
+    """One runner per test that trains in its own thread."""
+    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
+    monkeypatch.syspath_prepend(str(ROOT))
+    state.runner.clear()
+    yield
+    state.runner().close()
+    state.runner.clear()
+
+
+def lesson_page(slug: str, **query: str) -> AppTest:
+    """The page of a lesson, opened by a link."""
+
+    def script(slug: str) -> None:
+        from core.lessons import LESSONS
+        from pages import lesson
+
+        lesson.show(LESSONS[slug])
+
+    at = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=LONG)
+    for name, value in query.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def said(at: AppTest, name: str) -> str:
+    """What the link says under `name`; AppTest gives a list for what was in it from the beginning."""
+    value = at.query_params[name]
+    return value if isinstance(value, str) else value[0]
+
+
+def settled(at: AppTest) -> AppTest:
+    """The page again, once the run that its link names has ended."""
+    run = state.runner().get(said(at, "run"))
+    assert state.runner().wait(run, LONG)
+    return at.run()
+
+
+def words(at: AppTest) -> str:
+    return "\n".join(str(each.value) for each in (*at.markdown, *at.caption, *at.warning, *at.error, *at.info))
+
+
+@pytest.mark.parametrize("slug", list(LESSONS))
+def test_a_lesson_opens_with_its_question_its_presets_and_run(slug):
+    at = lesson_page(slug)
+    assert not at.exception
+    assert at.title[0].value == LESSONS[slug].question
+    labels = [button.label for button in at.button]
+    assert labels[: len(LESSONS[slug].presets)] == list(LESSONS[slug].presets)
+    assert any(label.startswith("Run · ") for label in labels)
+
+
+@pytest.mark.parametrize("page", ["home.py", "gallery.py", "runs.py"])
+def test_the_other_pages_stand_without_any_run(page):
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
+    assert not at.exception
+    at.switch_page(page).run()
+    assert not at.exception
+    assert at.title
+
+
+def test_the_map_names_every_lesson():
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
+    assert not at.exception
+    assert all(lesson.origin in words(at) for lesson in CURRICULUM)
+
+
+def test_run_trains_shows_claims_and_the_link_finds_it_again():
+    at = lesson_page("dying-relu", **SMALL)
+    at.button(key="run").click().run()
+    key = said(at, "run")
+    assert key == RELU.key(RELU.parse(SMALL))
+    at = settled(at)
+    assert not at.exception
+    assert state.runner().get(key).state is State.DONE
+    assert "Training revives no dead net" in words(at)
+
+    again = lesson_page("dying-relu", run=key, **SMALL)
+    assert "Training revives no dead net" in words(again)
+    assert any(button.label == "Run · instant" for button in again.button)
+
+
+def test_a_link_sets_the_knobs_and_the_page_writes_them_back():
+    at = lesson_page("dying-relu", width="4", init="glorot")
+    assert at.select_slider(key="dying-relu/width").value == 4
+    assert at.selectbox(key="dying-relu/init").value == "glorot"
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    assert said(at, "width") == "6"
+    at.select_slider(key="dying-relu/width").set_value(2).run()
+    assert "width" not in at.query_params
+
+
+def test_a_preset_sets_every_knob():
+    at = lesson_page("dying-relu", width="4")
+    at.button(key="dying-relu/preset/As the notebook ran it").click().run()
+    assert at.select_slider(key="dying-relu/depth").value == 10
+    assert said(at, "optimizer") == "nesterov"
+    assert "width" not in at.query_params
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ({"width": "99"}, "width = 99 is outside 1 … 16"),
+        ({"depth": "abc"}, "depth = abc is not a whole number"),
+        ({"colour": "red"}, "colour is not a knob of this lesson"),
+        ({"run": "../../etc/passwd"}, "is no run's name"),
+        ({"run": "0" * 32}, "is not on this server"),
+        ({"run": "<script>alert(1)</script>"}, "is no run's name"),
+        ({"frame": "-7", "run": "f" * 64}, "is not on this server"),
+        ({"nets": "9" * 5000}, "nets = "),
+    ],
+)
+def test_a_link_that_asks_for_what_cannot_be_gets_one_sentence_and_the_page_stands(query, sentence):
+    at = lesson_page("dying-relu", depth="3", **query) if "depth" not in query else lesson_page("dying-relu", **query)
+    assert not at.exception
+    assert len([each for each in at.warning if sentence in each.value]) == 1
+    assert at.title[0].value == RELU.question
+    if "depth" not in query:
+        assert at.select_slider(key="dying-relu/depth").value == 3, "the knobs that can be used stay"
+
+
+def test_a_knob_that_cannot_be_used_stops_run_and_says_why():
+    at = lesson_page("width-and-interpolation")
+    at.pills(key="width-and-interpolation/widths").set_value([]).run()
+    assert not at.exception
+    assert "widths = [] has 0 items" in words(at)
+    assert at.button(key="run").disabled
+
+
+def test_a_missing_data_set_offers_the_embedded_one_in_one_click(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    at = lesson_page("width-and-interpolation")
+    assert "is not on this machine yet" in words(at)
+    at.button(key="digits").click().run()
+    assert not at.exception
+    assert said(at, "dataset") == "digits"
+    assert "is not on this machine yet" not in words(at)
+
+
+def test_pressing_run_without_the_data_says_where_it_was_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    at = lesson_page("width-and-interpolation")
+    at.button(key="run").click().run()
+    assert not at.exception
+    assert len(at.error) == 1
+    assert str(tmp_path) in at.error[0].value
+
+
+def test_the_hunt_gives_clues_one_by_one_and_the_cause_last():
+    at = lesson_page("dying-relu")
+    first = RELU.hunt[0]
+    for clue in first.clues:
+        assert clue not in words(at)
+        at.button(key="dying-relu/clue/1/more").click().run()
+        assert clue in words(at)
+    assert first.cause not in words(at)
+    at.button(key="dying-relu/clue/1/more").click().run()
+    assert first.cause in words(at)
+
+
+def test_a_run_that_failed_says_so_on_its_page(monkeypatch):
+    at = lesson_page("dying-relu", **SMALL)
+    monkeypatch.setattr("core.lessons.dying_relu.orders", lambda *_, **__: 1 / 0)
+    at.button(key="run").click().run()
+    at = settled(at)
+    assert not at.exception
+    assert len(at.error) == 1
+    assert "ZeroDivisionError" in at.error[0].value
+
+
+def test_a_net_that_diverged_is_named(monkeypatch):
+    query = {"dataset": "digits", "widths": "4,16", "learning_rate": "2.0", "passes": "3", "examples": "100"}
+    at = lesson_page("width-and-interpolation", **query)
+    at.button(key="run").click().run()
+    at = settled(at)
+    assert not at.exception
+    run = state.runner().get(said(at, "run"))
+    named = LESSONS["width-and-interpolation"].diverged(run.knobs, run.recording)
+    assert named
+    assert sum("diverged at pass" in each.value for each in at.warning) == len(named)
