@@ -9,11 +9,11 @@ from pages import lesson
 look.apply(state.projector())
 page = st.navigation(
     {
-        "": [st.Page("home.py", title="Gradient Lab", icon=":material/landscape:", default=True)],
+        "": [st.Page("home.py", title="Gradient Lab", default=True)],
         "Lessons": [lesson.page(each) for each in CURRICULUM],
         "Runs": [
-            st.Page("gallery.py", title="Gallery", icon=":material/photo_library:"),
-            st.Page("runs.py", title="Runs", icon=":material/list:"),
+            st.Page("gallery.py", title="Gallery"),
+            st.Page("runs.py", title="Runs"),
         ],
     },
     position="top",

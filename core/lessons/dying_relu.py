@@ -309,7 +309,7 @@ def _gradient_panel(knobs: ReluKnobs) -> Panel:
         [Still(reference([1, knobs.depth + 1], [FLOOR, FLOOR], "exactly zero").trace), *drawn],
         {
             "xaxis": {"title": {"text": "layer, from the input"}, "range": [0.8, knobs.depth + 1.2]},
-            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log"},
+            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
         },
     )
 

@@ -169,7 +169,7 @@ def panels(knobs: WidthKnobs) -> list[Panel]:
             extra=guess,
             **axis,
             xaxis=passes["xaxis"],
-            yaxis={"type": "log"},
+            yaxis={"type": "log", "dtick": 1},
         ),
         lines(
             "Test loss",
@@ -248,7 +248,7 @@ def _ladder_panel() -> Panel:
         [line, *grown],
         {
             "xaxis": {"title": {"text": "share of the first pass"}, "range": [0, 1]},
-            "yaxis": {"title": {"text": "cross-entropy (nats)"}, "type": "log"},
+            "yaxis": {"title": {"text": "cross-entropy (nats)"}, "type": "log", "dtick": 1, "range": [-0.7, 4]},
         },
     )
 

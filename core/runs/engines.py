@@ -228,13 +228,14 @@ def _threads(count: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Request:
-    """What the child is asked to train. It answers with frames and then one `Ending`."""
+    """What the child is asked to train. It answers with `BEGUN`, frames, and then one `Ending`."""
 
     slug: str
     knobs: Mapping[str, Any]
     device: str
 
 
+BEGUN = "begun"
 STOP = "stop"
 """Asks the child to end the training that it is at."""
 
@@ -257,36 +258,33 @@ class InProcess:
         self._swap = threading.Lock()
 
     def warm(self) -> None:
-        """Start the child if there is none or the last one was killed; note when it is ready."""
-        # One that never got ready would not the next time either: that is tried when somebody wants to train.
-        if self._child is None or (self._child.machine is not None and self._child.ended):
+        """Start the child if there is none or the last one ended; note when it is ready."""
+        child = self._child
+        if child is None or (child.ended and child.machine is not None):
             self._replace()
-        if self._child is not None and self._child.machine is None and not self._child.ended:
-            self.machine = self._child.greeting(patience=0) or self.machine
+        # One that never got ready would not the next time either: that is tried when somebody wants to train.
+        elif child.machine is None and not child.ended:
+            self.machine = child.greeting(patience=0) or self.machine
 
     def ready(self, stop: threading.Event) -> Machine:
         """Wait for the child, a new one if need be."""
         if self._child is None or self._child.ended:
             self._replace()
-        while not stop.is_set() and self._child is not None:
+        while self._child is not None and not stop.is_set():
             if machine := self._child.greeting(patience=LOOK):
                 self.machine = machine
                 return machine
         raise Stopped
 
     def frames(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event) -> Frames:
-        """As `Engine.frames`; a child that does not stop in time is killed, and another started."""
-        self.ready(stop)
-        child = self._child
-        if child is None:
-            raise Stopped
-        step, told, kill_at, settled = None, False, float("inf"), False
+        """As `Engine.frames`; a child that does not stop in time is killed."""
+        child = self._begun(Request(lesson.slug, knobs.model_dump(), str(where)), stop)
+        step, settled, kill_at = None, False, float("inf")
         try:
-            child.line.send(Request(lesson.slug, knobs.model_dump(), str(where)))
             while time.monotonic() < kill_at:
-                if stop.is_set() and not told:
+                if stop.is_set() and kill_at == float("inf"):
                     child.line.send(STOP)
-                    told, kill_at = True, time.monotonic() + PATIENCE
+                    kill_at = time.monotonic() + PATIENCE
                 # Whatever comes meanwhile is read, or the child could wait for room to write while we wait for it.
                 if not child.line.poll(LOOK):
                     continue
@@ -310,7 +308,7 @@ class InProcess:
             ) from error
         finally:
             if not settled:
-                self._replace()
+                child.kill()
 
     def close(self) -> None:
         """Kill the child."""
@@ -318,13 +316,33 @@ class InProcess:
             self._closed = True
             if self._child is not None:
                 self._child.kill()
+                self._child.bury()
+
+    def _begun(self, request: Request, stop: threading.Event) -> "_Child":
+        """The child that took the request. It may have been killed since it was last heard of: then it is the next."""
+        while True:
+            self.ready(stop)
+            child = self._child
+            if child is None:
+                raise Stopped
+            try:
+                child.line.send(request)
+                while not child.line.poll(LOOK):
+                    if stop.is_set():
+                        child.kill()
+                        raise Stopped
+                if child.line.recv() == BEGUN:
+                    return child
+            except (EOFError, OSError):
+                child.kill()
 
     def _replace(self) -> None:
         """A fresh child in the place of the one there is; it gets ready in its own time."""
         with self._swap:
-            if self._child is not None:
-                self._child.kill()
-            self._child = None if self._closed else _Child(self._lessons)
+            before, self._child = self._child, None if self._closed else _Child(self._lessons)
+            if before is not None:
+                before.kill()
+                before.bury()
 
 
 class _Child:
@@ -336,6 +354,7 @@ class _Child:
 
     def __init__(self, lessons: str) -> None:
         self.machine: Machine | None = None
+        self._killed = False
         self.line, theirs = Pipe()
         # Not multiprocessing's own spawn: that imports the main module anew, which may be all of Streamlit.
         code = "from core.runs import worker; worker.main()"
@@ -372,9 +391,9 @@ class _Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it lives no more; asked while it has nothing to do."""
-        hung_up = self.machine is not None and self.line.poll()  # a moment before the system says that it ended
-        return hung_up or self.process.poll() is not None
+        """Whether it trains no more; asked while it has nothing to say."""
+        hung_up = self.machine is not None and self.line.poll()  # a moment before the system tells
+        return self._killed or hung_up or self.process.poll() is not None
 
     def cause_of_death(self) -> str:
         """What ended it, once it has hung up: "signal 9 (SIGKILL)", "exit status 1"."""
@@ -391,6 +410,10 @@ class _Child:
             return f"signal {-status}"
 
     def kill(self) -> None:
-        """End it at once. Our end of the line closes with the last who reads it."""
+        """End it, without waiting for that. Our end of the line closes with the last who reads it."""
+        self._killed = True
         self.process.kill()
+
+    def bury(self) -> None:
+        """Wait until a killed one is gone."""
         self.process.wait()

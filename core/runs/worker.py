@@ -18,7 +18,7 @@ import torch
 
 from core.knobs import KnobError
 from core.lesson import AnyLesson
-from core.runs.engines import STOP, Ending, EngineError, Machine, Request, Stopped, trained
+from core.runs.engines import BEGUN, STOP, Ending, EngineError, Machine, Request, Stopped, trained
 from core.training import online
 
 NICE = 10  # while it trains, the pages come first
@@ -79,6 +79,7 @@ def _warmed_up() -> Machine:
 
 def _train(line: Connection, lessons: Mapping[str, AnyLesson], request: Request, stop: threading.Event) -> Ending:
     """Train one request, sending every frame; how it ended is the last thing to be sent."""
+    line.send(BEGUN)
     lesson = lessons.get(request.slug)
     if lesson is None:
         return EngineError(f"{request.slug} is no lesson of the training process; start the server anew.")

@@ -304,4 +304,5 @@ def orders(nets: int, examples: int, *, seed: int, epoch: int) -> Tensor:
     """
     (state,) = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
     chance = torch.Generator().manual_seed(int(state))
-    return torch.stack([torch.randperm(examples, generator=chance) for _ in range(nets)], dim=1).t()
+    own = torch.stack([torch.randperm(examples, generator=chance) for _ in range(nets)])
+    return own.t().contiguous().t()  # a batch of it is then one block of memory

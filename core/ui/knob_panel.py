@@ -32,7 +32,8 @@ def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     declared = lesson.knobs.declared()
     top = st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets")
     shown = [knob for knob in declared if knob.shown]
-    for column, knob in zip(st.columns(len(shown), gap="medium"), shown, strict=True):
+    shares = [1.6 if knob.kind == "list" else 1 for knob in shown]
+    for column, knob in zip(st.columns(shares, gap="medium"), shown, strict=True):
         with column:
             _widget(lesson, knob)
     with top:
@@ -64,7 +65,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
     kept: Any = {"key": state.widget_key(lesson, knob), "help": help, "persist_state": "session"}
     value = state.widget_value(lesson, knob)
     if knob.kind == "list":
-        st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, **kept)
+        st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, wrap=True, **kept)
     elif knob.kind == "choice" and sum(map(len, knob.choices)) <= 30:
         st.segmented_control(label, knob.choices, required=True, **kept)
     elif knob.kind == "choice":

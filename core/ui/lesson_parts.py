@@ -66,7 +66,7 @@ def _press(lesson: AnyLesson, knobs: Knobs | None) -> None:
 def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
     if knobs is None or run.knobs == knobs:
-        return f"Shown: {where}, {run.device}."
+        return f"Shown: {where}, {run.device}." if run.state is not State.QUEUED else "In line: it starts by itself."
     other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
     return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
 
@@ -149,6 +149,9 @@ def claims(run: Run) -> None:
 def _claim(claim: Claim) -> None:
     colour = {"holds": "green", "does not hold": "red", "not decided": "gray"}[claim.verdict]
     lines = [f":{colour}-badge[{SIGNS[claim.verdict]} {claim.verdict}] &nbsp; **{claim.sentence}.**"]
+    if state.projector():  # a room reads few words
+        st.markdown(f"{lines[0]} {claim.measured}")
+        return
     if claim.measured:
         lines.append(f"This run: {claim.measured}. Expected: {claim.expected} ({claim.source}).")
     said = [f"Notebook: {claim.notebook}." if claim.notebook else ""]

@@ -180,7 +180,7 @@ def test_a_run_that_came_to_its_end_before_the_stop_is_done(in_process):
 def test_a_child_that_does_not_listen_is_killed_and_another_one_trains(in_process):
     pid = pid_of(in_process)
     assert frames_until_stopped(in_process, "deaf", stop_at=1) == 1
-    assert not alive(pid)
+    assert eventually(lambda: not alive(pid))
     assert pid_of(in_process) != pid
 
 
@@ -188,7 +188,7 @@ def test_a_reader_who_leaves_leaves_nothing_training(in_process):
     pid = pid_of(in_process)
     with closing(frames(in_process, "deaf")) as found:
         next(found)
-    assert not alive(pid)
+    assert eventually(lambda: not alive(pid))
 
 
 def test_stop_does_not_wait_for_a_child_that_is_getting_ready():

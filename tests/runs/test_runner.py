@@ -23,7 +23,7 @@ from core.runs.engines import Engine, InProcess, InThread
 from core.runs.run import Run, State
 from core.runs.runner import MOST_RECENT, MOST_WAITING, SHARE, Job, Line, QueueFull, Runner
 from core.runs.store import Store, StoreError
-from tests.runs.fakes import QuickFiles, same
+from tests.runs.fakes import QuickFiles, die, same
 from tests.runs.lessons_to_run import HERE, LESSONS, RunKnobs, lesson
 
 CPU = torch.device("cpu")
@@ -462,12 +462,27 @@ def test_a_store_that_cannot_note_what_trains_does_not_keep_it_from_training(tmp
         assert ended(runner, submit(runner, "good")) is State.DONE
 
 
-def test_a_new_server_marks_what_the_last_one_was_training(tmp_path, gate):
-    store = store_at(tmp_path, {**LESSONS, "gate": gate.lesson})
-    with running(tmp_path, gate, store=store) as runner:
+def test_what_trains_is_noted_on_disk_for_as_long_as_it_does(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
         run = begun(runner, submit(runner, "gate"))
-        assert [marker.name.partition("-")[0] for marker in (store.runs / ".jobs").iterdir()] == [run.key]
-    assert list((store.runs / ".jobs").iterdir()) == []
+        notes = runner.store.runs / ".jobs"
+        assert [note.name.partition("-")[0] for note in notes.iterdir()] == [run.key]
+        gate.opened.set()
+        ended(runner, run)
+        assert list(notes.iterdir()) == []
+
+
+def test_a_new_server_says_what_the_last_one_was_cut_off_from(tmp_path):
+    dead = store_at(tmp_path)
+    cut_off = Run(LESSONS["good"], RunKnobs(seed=9), LESSONS["good"].key(RunKnobs(seed=9)))
+    dead.begin(cut_off)
+    die(dead)
+    with running(tmp_path) as runner:
+        ended(runner, submit(runner, "good"))
+        assert runner.get(cut_off.key).state is State.INTERRUPTED
+        again = submit(runner, "good", seed=9)
+        assert ended(runner, again) is State.DONE
+        assert runner.get(cut_off.key) is again
 
 
 # With the training process

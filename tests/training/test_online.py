@@ -155,6 +155,18 @@ def test_diverged_nets_are_nan_without_a_word(compiled: bool) -> None:
     assert accuracy.isfinite().all()
 
 
+def test_nan_stays_nan(compiled: bool) -> None:
+    """One nan among the hidden weights reaches the whole head, as it does in the plain loop, and no other net."""
+    side = nets(compiled=compiled)
+    side.hidden[0, WIDTHS[0]] = torch.nan  # the first unit of net 1
+    side.train(X.double(), Y, SHUFFLED)
+    _, _, head, bias = side.parameters(1)
+    assert head.isnan().all()
+    assert bias.isnan().all()
+    assert flat(side, 0).isfinite().all()
+    assert flat(side, 2).isfinite().all()
+
+
 def test_equal_runs_are_equal_bit_for_bit(compiled: bool) -> None:
     first, second = (nets(compiled=compiled, dtype=torch.float32) for _ in range(2))
     for side in (first, second):
