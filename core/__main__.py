@@ -11,6 +11,7 @@ A bad knob, lesson, preset or device ends in one sentence on stderr and exit sta
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from typing import Any
 from core import data
 from core.cost import CostError
 from core.data import DataError
-from core.device import DeviceError
+from core.device import DeviceError, cores
 from core.knobs import KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
@@ -39,6 +40,8 @@ class UsageError(ValueError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     asked = _parser().parse_args(arguments)
+    # No pages to answer here, so training may have every core.
+    os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
     try:
         status: int = asked.act(asked)
     except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull) as error:
@@ -163,7 +166,7 @@ def _result(run: Run) -> dict[str, Any]:
 def _print_result(run: Run) -> None:
     print(f"{run.lesson.question}\n{run.state} in {run.seconds:.1f} s on {run.device}  (run {run.key})")
     for name, value in run.facts.items():
-        print(f"    {name} = {'never' if value is None else spell(value)}")
+        print(f"    {name} = {'none' if value is None else spell(value)}")
     for claim in run.claims:
         print(f"  {claim.verdict}: {claim.sentence}. {claim.measured} (expected: {claim.expected})")
 

@@ -379,7 +379,7 @@ def _collapse(knobs: ReluKnobs, found: Facts, decides: bool) -> Claim:
     enough = knobs.nets >= 300 and knobs.epochs >= 20 and knobs.optimizer == "adam" and knobs.init == "he"
     return Claim(
         "After training, more than 90 % of them have collapsed to a constant",
-        f"{share:.1%} of {knobs.nets} nets",
+        f"{share:.1%} of {knobs.nets} {'nets' if knobs.training == 'independent nets' else 'fits of one net'}",
         "over 90 %",
         share is not None and share > 0.90 if decides and enough else None,
         LU,

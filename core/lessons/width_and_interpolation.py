@@ -61,14 +61,14 @@ class Repeat:
         x, y = data.subset(whole, min(knobs.examples, len(whole.y_train)), seed)
         self.x, self.x_test = data.scale(x, whole.x_test, knobs.scaling)  # (examples, pixels), (tests, pixels)
         self.y = data.corrupt_labels(y, knobs.label_noise, len(whole.classes), seed)
-        self.y_test = whole.y_test
+        self.y_test, self.classes = whole.y_test, len(whole.classes)
         self.chance = torch.Generator().manual_seed(seed)
         self.with_replacement = knobs.sampling == "with replacement"
-        self.nets = self.side_by_side(knobs.widths, knobs.learning_rate, len(whole.classes), seed)
+        self.nets = self.side_by_side(knobs.widths, knobs.learning_rate, seed)
 
-    def side_by_side(self, widths: Sequence[int], lr: float | Sequence[float], classes: int, seed: int) -> SideBySide:
+    def side_by_side(self, widths: Sequence[int], lr: float | Sequence[float], seed: int) -> SideBySide:
         """Nets that see the same examples, started as the notebook did: tiny weights, no bias."""
-        return SideBySide(self.x.shape[1], widths, classes, lr=lr, init_sd=1e-6, seed=seed, device=self.x.device)
+        return SideBySide(self.x.shape[1], widths, self.classes, lr=lr, init_sd=1e-6, seed=seed, device=self.x.device)
 
     def order(self) -> torch.Tensor:
         """The examples of one pass, in the order in which they are seen."""
@@ -105,7 +105,7 @@ def train(knobs: WidthKnobs, device: torch.device) -> Iterator[Frame]:
         return Frame(step, {**curves, **also}, {"first_full": first_full}, done)
 
     home = repeats[0]
-    ladder = home.side_by_side([LADDER_WIDTH] * len(LADDER), LADDER, len(home.y.unique()), knobs.seed)
+    ladder = home.side_by_side([LADDER_WIDTH] * len(LADDER), LADDER, knobs.seed)
     yield frame(0, ladder_loss=ladder.evaluate(home.x, home.y)[0].cpu().numpy())
     for i, part in enumerate(torch.tensor_split(home.order(), LADDER_STOPS), start=1):
         ladder.train(home.x, home.y, part, knobs.batch_size)

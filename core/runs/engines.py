@@ -327,8 +327,9 @@ class InProcess:
                 raise Stopped
             try:
                 child.line.send(request)
+                kill_at = time.monotonic() + PATIENCE
                 while not child.line.poll(LOOK):
-                    if stop.is_set():
+                    if stop.is_set() and time.monotonic() > kill_at:
                         child.kill()
                         raise Stopped
                 if child.line.recv() == BEGUN:

@@ -10,7 +10,8 @@
     <written>/runs/.lock                   held by the one who writes, for as long as it takes
     <written>/set-aside/SLUG/KEY           damaged runs: never shown, never deleted
 
-A gallery is such a folder of SLUG/KEY, shipped with the product and only read, except by `gallery build`.
+A gallery is such a folder of SLUG/KEY, shipped with the product and only read, except by `gallery build`; what is
+damaged there is skipped.
 Reading needs no lock: a run's folder appears by one rename, and its manifest is replaced by one.
 """
 

@@ -10,18 +10,24 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
+from contextlib import closing
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
+from types import FrameType
 
 import torch
 
+from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
-from core.runs.engines import BEGUN, STOP, Ending, EngineError, Machine, Request, Stopped, trained
+from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine, Request, Stopped, trained
 from core.training import online
 
 NICE = 10  # while it trains, the pages come first
+AGAIN = 0.02  # seconds to the next try to interrupt what must not be
+IMPORTS = "<frozen importlib._bootstrap>"  # the code of whatever imports
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +37,8 @@ def main() -> None:
     line, reference = Connection(int(sys.argv[1])), sys.argv[2]
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests: SimpleQueue[Request] = SimpleQueue()
-    stop = threading.Event()
-    threading.Thread(target=_listen, args=(line, requests, stop), daemon=True).start()
+    interrupt = Interrupt()
+    threading.Thread(target=_listen, args=(line, requests, interrupt), daemon=True).start()
     try:
         lessons = _lessons(reference)
         machine = _warmed_up()
@@ -42,22 +48,65 @@ def main() -> None:
         return
     os.nice(NICE)  # only now: while it gets ready somebody may be waiting
     line.send(machine)
+    # The first optimizer of a process imports all of torch's compiler: a second that not every run needs.
+    torch.optim.SGD([torch.zeros(1)], lr=1.0)
     while True:
-        line.send(_train(line, lessons, requests.get(), stop))
+        line.send(_train(line, lessons, requests.get(), interrupt))
 
 
-def _listen(line: Connection, requests: "SimpleQueue[Request]", stop: threading.Event) -> None:
-    """Take what comes while the other thread trains."""
+class Interrupt:
+    """Carries the wish to stop from the thread that listens right into the lesson, however far its next frame is.
+
+    A signal lets the main thread raise `Stopped` as soon as it is back in Python, be it in the middle of a lesson's
+    loop. Contexts and `finally` unwind as they do for every exception, and the process stays warm. Only what computes
+    or waits outside of Python for long, or swallows the exception, has to be killed.
+    """
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self._within = False  # a lesson's code; a message to the parent must not be cut in two
+        self._main = threading.get_ident()
+        signal.signal(signal.SIGALRM, self._arrived)
+
+    def ask(self) -> None:
+        """Stop what trains; called from the other thread."""
+        self.asked.set()
+        signal.pthread_kill(self._main, signal.SIGALRM)
+
+    def next_of(self, frames: Frames) -> Frame | None:
+        """The next frame, None at the end; raises `Stopped` when asked to meanwhile."""
+        self._within = True
+        try:
+            return next(frames, None)
+        finally:
+            self._within = False
+
+    def _arrived(self, number: int, at: FrameType | None) -> None:
+        if not self._within or not self.asked.is_set():
+            return
+        if _importing(at):  # a module that is half there would be so for every later run
+            signal.setitimer(signal.ITIMER_REAL, AGAIN)
+            return
+        self._within = False
+        raise Stopped
+
+
+def _importing(at: FrameType | None) -> bool:
+    return any(each.f_code.co_filename == IMPORTS for each, _ in traceback.walk_stack(at))
+
+
+def _listen(line: Connection, requests: "SimpleQueue[Request]", interrupt: Interrupt) -> None:
+    """Take what comes while the main thread trains."""
     try:
         while True:
             message = line.recv()
             if message == STOP:
-                stop.set()
+                interrupt.ask()
             else:
-                stop.clear()  # a stop that came too late for the last one is not meant for this one
+                interrupt.asked.clear()  # a stop that came too late for the last one is not meant for this one
                 requests.put(message)
     except (EOFError, OSError):
-        os._exit(0)  # the other thread may be in the middle of anything
+        os._exit(0)  # the main thread may be in the middle of anything
 
 
 def _lessons(reference: str) -> Mapping[str, AnyLesson]:
@@ -77,15 +126,17 @@ def _warmed_up() -> Machine:
     return machine
 
 
-def _train(line: Connection, lessons: Mapping[str, AnyLesson], request: Request, stop: threading.Event) -> Ending:
+def _train(line: Connection, lessons: Mapping[str, AnyLesson], request: Request, interrupt: Interrupt) -> Ending:
     """Train one request, sending every frame; how it ended is the last thing to be sent."""
     line.send(BEGUN)
     lesson = lessons.get(request.slug)
     if lesson is None:
         return EngineError(f"{request.slug} is no lesson of the training process; start the server anew.")
     try:
-        for frame in trained(lesson, lesson.parse(request.knobs), torch.device(request.device), stop):
-            line.send(frame)
+        knobs, where = lesson.parse(request.knobs), torch.device(request.device)
+        with closing(trained(lesson, knobs, where, interrupt.asked)) as frames:
+            while (frame := interrupt.next_of(frames)) is not None:
+                line.send(frame)
     except (Stopped, EngineError) as ending:
         return ending
     except KnobError as error:

@@ -28,7 +28,7 @@ def tally(claims: list[Claim]) -> str:
 def headline_facts(facts: Facts, most: int = 3) -> str:
     """The first few facts in a line, numbers short."""
     return " · ".join(
-        f"{name} {'never' if value is None else spell(round(value, 4))}" for name, value in list(facts.items())[:most]
+        f"{name} {'none' if value is None else spell(round(value, 4))}" for name, value in list(facts.items())[:most]
     )
 
 

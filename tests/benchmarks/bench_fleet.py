@@ -1,26 +1,27 @@
-"""How much quicker is a fleet than its nets one after another?
-
-    python tests/benchmarks/bench_fleet.py
+"""How much quicker is a fleet than its nets one after another? `python tests/benchmarks/bench_fleet.py`
 
 The baseline is what anyone would write for one net: `nn.Sequential`, autograd, `torch.optim`. It is measured on a
-few nets and scaled to all of them; the fleet trains them all. Data orders are drawn anew every epoch on both sides
-and count. Medians of a few repeats, with one thread and with two; on a machine that does other things meanwhile two
-threads wait for each other and can be far slower than one.
+few nets and scaled; the fleet trains them all, once under autograd and once with its written-out backward pass. Data
+orders are drawn anew every epoch by all and count. Medians over rounds that take turns, so that a busy machine
+disturbs all alike; on one that has no core to spare, two threads wait for each other and can be far slower than one.
 """
 
-import statistics
+import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from core.nets import INITS, relu
 from core.training.fleet import Fleet, orders
 
-REPEATS = 5
+ROUNDS = 5
 LR, MOMENTUM = 0.01, 0.9
 
 
@@ -56,7 +57,7 @@ def one_by_one(task: Task) -> None:
     x, y = task.data()
     for _ in range(task.alone):
         layers: list[nn.Module] = []
-        for fan_in, fan_out in zip(task.sizes, task.sizes[1:], strict=False):
+        for fan_in, fan_out in pairwise(task.sizes):
             layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
         net = nn.Sequential(*layers[:-1])
         optimizer = torch.optim.SGD(net.parameters(), LR, momentum=MOMENTUM, nesterov=True)
@@ -96,30 +97,34 @@ def written_out(task: Task) -> None:
             optimizer.step()
 
 
-def seconds(way: Callable[[Task], None], task: Task) -> float:
-    way(task)
-    taken = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        way(task)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+WAYS = {"one after another": one_by_one, "fleet, autograd": under_autograd, "fleet, written out": written_out}
+
+
+def seconds(task: Task) -> dict[str, float]:
+    """Median seconds that each way needs for all nets of a task."""
+    taken: dict[str, list[float]] = {name: [] for name in WAYS}
+    for _ in range(ROUNDS + 1):
+        for name, way in WAYS.items():
+            start = time.perf_counter()
+            way(task)
+            taken[name].append(time.perf_counter() - start)
+    found = {name: median(each[1:]) for name, each in taken.items()}  # the first round warms up
+    found["one after another"] *= task.nets / task.alone
+    return found
 
 
 def main() -> None:
-    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; seconds, medians of {REPEATS}")
+    print(f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}; seconds, medians of {ROUNDS} rounds")
     for task in TASKS:
-        hidden = task.sizes[1:-1]
-        shape = f"{len(hidden)} x {hidden[0]}"
-        print(f"\n{task.nets} nets, {shape} hidden units, {task.steps} steps of batch {task.batch}")
+        shape = "-".join(str(width) for width in task.sizes)
+        print(f"\n{task.nets} nets {shape}, {task.steps} steps of batch {task.batch}; one after another: ", end="")
+        print(f"{task.alone} measured, scaled to {task.nets}")
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            baseline = seconds(one_by_one, task) * task.nets / task.alone
-            print(f"  {threads} thread{'s' * (threads > 1)}")
-            print(f"    one after another  {baseline:8.3f} s        {task.alone} nets measured, scaled to {task.nets}")
-            for name, way in (("fleet, autograd", under_autograd), ("fleet, written out", written_out)):
-                taken = seconds(way, task)
-                print(f"    {name:<18} {taken:8.3f} s  {baseline / taken:6.1f} x quicker")
+            found = seconds(task)
+            for name, taken in found.items():
+                ratio = found["one after another"] / taken
+                print(f"  {threads} thread{'s' * (threads > 1):<1}  {name:<18} {taken:8.3f} s  {ratio:7.1f} x")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -37,10 +38,7 @@ def rows(states: int, kills: int, step: int, flips: int | None, seed: int) -> di
         "power loss": lambda: crashes.power_loss(states, seed),
         "power loss after a failed operation": lambda: crashes.power_loss_after_a_fault(states, seed),
         "power loss beside a damaged run": lambda: crashes.power_loss_beside_damage(states // 5, seed),
-        **{
-            f"failing disk, {errno.errorcode[code]}": lambda code=code: failing(code)  # type: ignore[misc]
-            for code in crashes.CODES
-        },
+        **{f"failing disk, {errno.errorcode[code]}": partial(failing, code) for code in crashes.CODES},
         "damaged run, bytes flipped and cut": lambda: crashes.damage(flips, seed),
         "killed while it commits (kill -9)": killed,
     }

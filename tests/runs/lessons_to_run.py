@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -43,14 +44,26 @@ def good(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
 
 def _process() -> np.ndarray:
     nice = os.getpriority(os.PRIO_PROCESS, 0)
-    return np.array([os.getpid(), os.getsid(0), nice, torch.get_num_threads(), "streamlit" in sys.modules])
+    state = (torch.get_num_threads(), torch.is_grad_enabled(), "streamlit" in sys.modules)
+    return np.array([os.getpid(), os.getsid(0), nice, *state])
+
+
+def quiet(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Says one thing and then nothing for a minute."""
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    with torch.no_grad():
+        for _ in range(6000):
+            time.sleep(0.01)
+    yield Frame(1, {"loss": [0.0, 0.0]})
 
 
 def deaf(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
-    """Says one thing and then nothing for a minute."""
+    """Says one thing, then nothing for a minute, and lets nobody interrupt it."""
     yield Frame(0, {"loss": [0.0, 0.0]})
-    time.sleep(60)
-    yield Frame(1, {"loss": [0.0, 0.0]})
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        with suppress(BaseException):
+            time.sleep(60)
 
 
 def mortal(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
@@ -113,6 +126,7 @@ def leave(*_):
 
 CURRICULUM = (
     lesson("good"),
+    lesson("quiet", quiet),
     lesson("deaf", deaf),
     lesson("mortal", mortal),
     lesson("failing", failing),

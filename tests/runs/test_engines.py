@@ -98,7 +98,7 @@ def test_thread_and_process_give_the_same_frames_bit_for_bit(in_process):
 
 
 def test_the_child_is_a_quiet_process_of_its_own_without_streamlit(in_process):
-    pid, session, nice, threads, streamlit = record(in_process, "good", frames=1).picture("process")
+    pid, session, nice, threads, _, streamlit = record(in_process, "good", frames=1).picture("process")
     assert pid != os.getpid()
     assert session == pid
     assert nice >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
@@ -147,6 +147,15 @@ def test_stop_ends_a_run_at_its_next_frame_and_the_child_stays(engine):
     pid = pid_of(engine)
     assert 3 <= frames_until_stopped(engine, "good", stop_at=3, frames=10**6, pause=0.01) < 1000
     assert pid_of(engine) == pid
+
+
+def test_stop_reaches_into_a_lesson_that_is_far_from_its_next_frame(in_process):
+    before = record(in_process, "good", frames=1).picture("process")
+    for _ in range(3):
+        assert frames_until_stopped(in_process, "quiet", stop_at=1) == 1
+    after = record(in_process, "good", frames=1).picture("process")
+    assert (after == before).all()  # the same process, with gradients on again
+    assert after[4]
 
 
 def test_stop_frees_a_child_that_waits_for_room_to_write(in_process):

@@ -239,10 +239,16 @@ def test_starts_do_not_depend_on_how_many_nets_there_are():
     for one, other in zip(few.weights + few.biases, many.weights + many.biases, strict=True):
         assert torch.equal(one, other[:3])
     assert not torch.equal(many.weights[1], many.weights[1].transpose(1, 2))
-    before = few.weights[1].clone()
-    few.initialise(he, seed=5)
-    assert not torch.equal(few.weights[1], before)
-    assert not few.biases[0].any()
+
+
+def test_starts_depend_on_the_seed_and_leave_nothing_of_the_start_before():
+    fleet = Fleet(3, [1, 2, 2, 1], activation=relu)
+    starts = []
+    for init, seed in ((he, 4), (INITS["randomized asymmetric"], 4), (he, 5), (he, 4)):
+        fleet.initialise(init, seed)
+        starts.append(fleet.parameters.clone())
+    assert not torch.equal(starts[0], starts[2])
+    assert torch.equal(starts[0], starts[3])
 
 
 def test_layers_of_one_size_start_differently():

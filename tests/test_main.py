@@ -1,0 +1,118 @@
+"""The command line: the headless face of the same core."""
+
+import json
+
+import pytest
+
+from core.__main__ import main
+from core.lessons import CURRICULUM, LESSONS
+
+SMALL = ["--set", "nets=20", "--set", "epochs=1", "--set", "points=64", "--set", "depth=2"]
+RELU = ["run", "dying-relu", *SMALL, "--device", "cpu"]
+
+
+def last_line(capsys) -> dict:
+    return json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+
+def test_list_names_every_lesson_with_its_presets_and_knobs(capsys):
+    assert main(["list", "--json"]) == 0
+    found = last_line(capsys)
+    assert [each["slug"] for each in found] == [lesson.slug for lesson in CURRICULUM]
+    assert found[0]["knobs"]["depth"]["maximum"] == 30
+    assert "Done right" in found[1]["presets"]
+    assert main(["list"]) == 0
+    assert "presets: Classroom" in capsys.readouterr().out
+
+
+def test_run_ends_with_one_json_object_and_the_second_time_comes_from_the_cache(capsys, cache):
+    assert main([*RELU, "--json"]) == 0
+    first = last_line(capsys)
+    assert set(first) == {"slug", "key", "state", "wall_seconds", "device", "knobs", "facts", "claims"}
+    assert (first["slug"], first["state"], first["knobs"]["nets"]) == ("dying-relu", "done", 20)
+    assert first["key"] == LESSONS["dying-relu"].key(LESSONS["dying-relu"].parse(first["knobs"]))
+    assert 0 <= first["facts"]["born_dead_fraction"] <= 1
+    assert {claim["verdict"] for claim in first["claims"]} <= {"holds", "does not hold", "not decided"}
+    assert list(cache.glob("runs/dying-relu/*/run.json"))
+
+    assert main([*RELU, "--json"]) == 0
+    assert last_line(capsys) == first, "the stored run, its time included"
+
+
+def test_fresh_trains_again_to_the_same_numbers(capsys):
+    main([*RELU, "--json"])
+    first = last_line(capsys)
+    main([*RELU, "--json", "--fresh"])
+    second = last_line(capsys)
+    assert (second["key"], second["facts"], second["claims"]) == (first["key"], first["facts"], first["claims"])
+    assert second["wall_seconds"] != first["wall_seconds"]
+
+
+def test_a_list_is_set_as_json_and_a_preset_gives_the_rest(capsys):
+    sets = ["--set", "dataset=digits", "--set", "widths=[4,8]", "--set", "passes=2", "--set", "examples=100"]
+    assert main(["run", "width-and-interpolation", "--preset", "Random labels", *sets, "--json"]) == 0
+    found = last_line(capsys)
+    assert found["knobs"]["widths"] == [4, 8]
+    assert found["knobs"]["label_noise"] == 1.0
+    assert found["facts"]["passes_to_interpolate[h=4]"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "no-such"], "no-such is no lesson; choose dying-relu, width-and-interpolation."),
+        (["run", "dying-relu", "--preset", "Fast"], "Fast is no preset of dying-relu; choose Classroom"),
+        (["run", "dying-relu", "--set", "nets=5"], "nets = 5 is outside 20 … 4000"),
+        (["run", "dying-relu", "--set", "nets"], "--set nets lacks its value"),
+        (["run", "dying-relu", "--set", "netz=5"], "netz is not a knob of this lesson; did you mean nets?"),
+        (["run", "dying-relu", "--set", "nets=" + "9" * 5000], "nets = "),
+        (["run", "dying-relu", *SMALL, "--device", "abacus"], "abacus"),
+        (["gallery", "build", "no-such"], "no-such is no lesson"),
+        (["data", "get", "no-such"], "no-such"),
+    ],
+)
+def test_what_cannot_be_ends_in_one_sentence_on_stderr_and_status_2(arguments, said, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+    assert captured.out == ""
+
+
+def test_missing_data_ends_in_one_sentence_and_status_2(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    assert main(["run", "width-and-interpolation"]) == 2
+    captured = capsys.readouterr()
+    assert str(tmp_path) in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_a_run_that_fails_ends_in_one_sentence_and_status_1(monkeypatch, capsys):
+    monkeypatch.setattr("core.lessons.dying_relu.orders", lambda *_, **__: 1 / 0)
+    assert main([*RELU, "--json"]) == 1
+    captured = capsys.readouterr()
+    assert "ZeroDivisionError" in captured.err.strip().splitlines()[-1]
+    assert json.loads(captured.out.strip().splitlines()[-1])["state"] == "failed"
+
+
+def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeypatch, capsys, cache):
+    lesson = LESSONS["dying-relu"]
+    small = {name: lesson.shrunk(knobs) for name, knobs in list(lesson.presets.items())[:2]}
+    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    assert main(["gallery", "build", "dying-relu"]) == 0
+    assert main(["gallery", "verify"]) == 0
+    assert "2 runs verified, 0 problems" in capsys.readouterr().out
+    assert main(["gallery", "build", "dying-relu"]) == 0, "what is there stays"
+
+    frames = next(cache.glob("gallery/dying-relu/*/frames.npz"))
+    damaged = bytearray(frames.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    frames.write_bytes(bytes(damaged))
+    capsys.readouterr()
+    assert main(["gallery", "verify"]) == 1
+    assert frames.parent.name in capsys.readouterr().err
+
+
+def test_the_gallery_that_ships_is_whole_and_its_claims_hold(monkeypatch, capsys):
+    monkeypatch.delenv("GRADIENT_LAB_CACHE")
+    assert main(["gallery", "verify"]) == 0, capsys.readouterr().err
