@@ -35,7 +35,7 @@ NOTEBOOK = "notebook 003"
 class WidthKnobs(Knobs):
     """What may be turned."""
 
-    widths: tuple[int, ...] = knob((8, 32, 128, 512), "units in the hidden layer: one net for each, side by side", ge=2, le=1024, stops=(4, 8, 16, 32, 64, 128, 256, 512, 1024), shown=True)  # fmt: skip
+    widths: tuple[int, ...] = knob((8, 32, 128), "units in the hidden layer: one net for each, side by side", ge=2, le=1024, stops=(4, 8, 16, 32, 64, 128, 256, 512, 1024), shown=True)  # fmt: skip
     learning_rate: float = knob(0.005, "how far each example moves the weights", ge=0.0001, le=2.0, stops=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1), shown=True)  # fmt: skip
     passes: int = knob(40, "how often each net sees every example", ge=1, le=300, stops=(5, 10, 20, 40, 60, 100, 200), shown=True)  # fmt: skip
     examples: int = knob(1500, "how many examples there are to learn by heart", ge=50, le=60_000, stops=(500, 1000, 1500, 2000, 6000), shown=True)  # fmt: skip
@@ -44,7 +44,7 @@ class WidthKnobs(Knobs):
     scaling: Literal["per pixel", "global"] = knob("per pixel", "one mean and spread for each pixel, as the notebook, or one for all: the first makes outliers of rare pixels")  # fmt: skip
     batch_size: int = knob(1, "examples averaged into one step", ge=1, le=64, stops=(1, 2, 4, 8, 16, 32, 64))
     dataset: Literal["fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; digits needs no download")  # fmt: skip
-    seeds: int = knob(1, "repeats with other examples, order and start: how much is chance", ge=1, le=8, stops=(1, 2, 3, 4, 5))  # fmt: skip
+    seeds: int = knob(3, "repeats with other examples, order and start: how much is chance", ge=1, le=8, stops=(1, 2, 3, 4, 5))  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
 
 
@@ -311,7 +311,7 @@ def _narrow_never(knobs: WidthKnobs, found: Facts, decides: bool) -> list[Claim]
             f"{_at(at)}; {best:.1%} at the end" if best is not None else "",
             "never",
             at is None if decides else None,
-            "seeds 1–8 of this lesson and the notebook",
+            NOTEBOOK + ", and three seeds of this lesson",
             notebook="h = 8 and h = 16: never",
             hint='the preset "Done right" has the 6,000 examples and 100 passes that it takes',
         )
@@ -340,11 +340,11 @@ def _wider_is_sooner(knobs: WidthKnobs, found: Facts, whole: bool) -> Claim:
     return Claim(
         "The wider the net, the fewer passes it takes to know every example",
         ", ".join(f"h={width}: {_at(each)}" for width, each in zip(ordered, at, strict=True)),
-        "never more passes at a larger width",
-        all(narrow >= wide for narrow, wide in pairwise(passes)) if whole and known >= 2 else None,
+        "never more passes at a larger width, medians of 3 seeds or more",
+        all(narrow >= wide for narrow, wide in pairwise(passes)) if whole and known >= 2 and knobs.seeds >= 3 else None,
         NOTEBOOK,
         notebook="h=32: 53, h=128: 41, h=512: 34",
-        hint="at least two widths must get there; give more passes or fewer examples",
+        hint="one run is chance: it takes three seeds, and two widths that get there",
     )
 
 
@@ -500,7 +500,8 @@ HUNT = (
         ("Change the seed and run again: at which pass does h=32 get to 100 %?",),
         "At the notebook's settings four seeds gave 45 to 68, and another stood at 99.97 % after pass 100. The last few "
         "examples decide, and they are a matter of luck; so this lesson claims a median over seeds, never one run. "
-        "h=64 is announced in the notebook and was never run.",
+        "Even the order of the widths is: in the gallery's run of this preset h=128 is there at pass 40 and h=512 only at "
+        "52. h=64 is announced in the notebook and was never run.",
     ),
 )
 
@@ -536,7 +537,7 @@ PRESETS: Mapping[str, WidthKnobs] = {
         widths=(8, 16, 32, 128, 512), passes=100, examples=6000, sampling="with replacement"
     ),
     "Done right": WidthKnobs(widths=(8, 16, 32, 64, 128, 512), passes=100, examples=6000, seeds=3),
-    "Random labels": WidthKnobs(widths=(32, 128, 512), passes=150, examples=1000, label_noise=1.0),
+    "Random labels": WidthKnobs(widths=(32, 128, 512), passes=150, examples=1000, label_noise=1.0, seeds=1),
 }
 
 LESSON = Lesson(

@@ -12,13 +12,15 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from types import FrameType
 
 import torch
 
+from core import data
+from core.data import DataError
 from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
@@ -26,6 +28,7 @@ from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine,
 from core.training import online
 
 NICE = 10  # while it trains, the pages come first
+QUIET = 0.5  # seconds without a request after which there is time for what only some runs need
 AGAIN = 0.02  # seconds to the next try to interrupt what must not be
 IMPORTS = "<frozen importlib._bootstrap>"  # the code of whatever imports
 
@@ -48,10 +51,16 @@ def main() -> None:
         return
     os.nice(NICE)  # only now: while it gets ready somebody may be waiting
     line.send(machine)
-    # The first optimizer of a process imports all of torch's compiler: a second that not every run needs.
-    torch.optim.SGD([torch.zeros(1)], lr=1.0)
+    patience: float | None = QUIET
     while True:
-        line.send(_train(line, lessons, requests.get(), interrupt))
+        try:
+            request = requests.get(timeout=patience)
+        except Empty:
+            # The first optimizer of a process imports all of torch's compiler, which takes a second.
+            torch.optim.SGD([torch.zeros(1)], lr=1.0)
+            patience = None
+        else:
+            line.send(_train(line, lessons, request, interrupt))
 
 
 class Interrupt:
@@ -123,6 +132,10 @@ def _warmed_up() -> Machine:
         online.warm_up()
     except Exception:
         log.warning("The compiled inner loop is not to be had; a lesson that needs it will say so.", exc_info=True)
+    for name in data.NAMES:
+        with suppress(DataError):  # the run that wants it will say so
+            if data.available(name):
+                data.load(name, torch.device("cpu"))
     return machine
 
 

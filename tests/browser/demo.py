@@ -67,7 +67,7 @@ def frame(step, frames, few, lost_after=None):
 KINDS = {
     "a": {"frames": 1000},
     "b": {"frames": 80, "pace": 12, "few": 6},
-    "c": {"frames": 30, "pace": 15, "few": 4, "waits": 3.0},
+    "c": {"frames": 30, "pace": 15, "few": 4, "waits": 6.0},
     "d": {"frames": 12, "few": 4, "error": "The training process was killed at pass 11. Press Run to start it again."},
     "e": {"frames": 60, "few": 5, "lost_after": 33},
     "f": {"frames": 80, "few": 5},

@@ -128,11 +128,13 @@ class Player {
       const [asked, had] = [performance.now(), this.steps.length];
       let wait;
       try {
-        await this.#take(await this.source.fetch(had, this.stop.signal));
+        const answer = await this.source.fetch(had, this.stop.signal);
+        const took = performance.now() - asked;
+        await this.#take(answer);
         failures = 0;
         pause = this.steps.length > had ? POLL.live : Math.min(POLL.idle, 1.5 * pause);
         // A server that takes long to answer is asked less often.
-        wait = this.body.state === "queued" ? POLL.queued : Math.max(pause, 4 * (performance.now() - asked));
+        wait = this.body.state === "queued" ? POLL.queued : Math.max(pause, 4 * took);
         if (!this.live) wait = Infinity;
       } catch (error) {
         if (this.stop.signal.aborted) return;
@@ -488,16 +490,15 @@ function show(parent, held, data) {
 function server(run) {
   return {
     async fetch(since, signal) {
-      let answer;
-      try {
-        answer = await fetch(new URL(`api/runs/${run}?since=${since}`, document.baseURI), { signal });
-      } catch (cause) {
+      const address = new URL(`api/runs/${encodeURIComponent(run)}?since=${since}`, document.baseURI);
+      const answer = await fetch(address, { signal }).catch((cause) => {
         throw new Error("The server does not answer. What you see stays; the rest comes when it is back.", { cause });
-      }
-      if (answer.ok) return answer.json();
-      const { error } = await answer.json().catch(() => ({}));
+      });
+      const body = await answer.json().catch(() => ({}));
+      if (answer.ok && body.panels) return body;
       const refused = answer.status >= 400 && answer.status < 500;
-      throw Object.assign(new Error(error ?? `The server answers with an error (${answer.status}); asking again.`), { refused });
+      const sentence = `The server ${refused ? "refuses" : "fails to give"} this run (${answer.status}). Reload the page to try again.`;
+      throw Object.assign(new Error(body.error ?? sentence), { refused });
     },
   };
 }

@@ -1,0 +1,63 @@
+"""Cost: known before the start, and the absurd refused without being tried."""
+
+import time
+
+import pytest
+import torch
+
+from core.cost import MOST_BYTES, MOST_SECONDS, Calibration, Cost, CostError, calibrate, check, spell_seconds
+from core.lessons import CURRICULUM, LESSONS
+
+MACHINE = Calibration(flops=1e11, numbers=1e9, calls=1e5)
+
+
+def test_seconds_are_the_sum_of_the_three_prices():
+    assert MACHINE.seconds(Cost(2e11, 3e9, 4e5, 0)) == pytest.approx(2 + 3 + 4)
+
+
+def test_costs_add_up_but_memory_only_peaks():
+    assert Cost(1, 2, 3, 10) + Cost(1, 1, 1, 4) == Cost(2, 3, 4, 10)
+
+
+@pytest.mark.parametrize(
+    ("cost", "said"),
+    [
+        (Cost(0, 0, 0, 2 * MOST_BYTES), "8.0 GiB of memory, more than the 4 GiB"),
+        (Cost(1e11 * 3 * MOST_SECONDS, 0, 0, 0), "about 3 h, longer than the about 60 min"),
+    ],
+)
+def test_the_absurd_is_refused_in_one_sentence_with_the_next_move(cost, said):
+    with pytest.raises(CostError, match=said) as caught:
+        check(cost, MACHINE)
+    assert "choose fewer" in str(caught.value)
+
+
+def test_refusing_allocates_nothing_of_what_it_refuses():
+    lesson = LESSONS["width-and-interpolation"]
+    most = {knob.name: knob.le for knob in lesson.knobs.declared() if knob.kind in ("int", "float")}
+    knobs = lesson.parse({**most, "widths": [1024, 1023, 1022, 1021], "seed": 1})
+    torch.manual_seed(0)  # whatever torch sets up at first use is not counted
+    start = time.process_time()
+    with pytest.raises(CostError):
+        check(lesson.cost(knobs), MACHINE)
+    assert time.process_time() - start < 1.0, "it was computed, not tried"
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_every_preset_may_be_started_and_more_work_costs_more(lesson):
+    for knobs in lesson.presets.values():
+        assert check(lesson.cost(knobs), Calibration()) > 0
+    usual = lesson.presets["Classroom"]
+    longer = {"passes": 80} if "passes" in lesson.knobs.model_fields else {"epochs": 20}
+    assert MACHINE.seconds(lesson.cost(usual.model_copy(update=longer))) > 1.3 * MACHINE.seconds(lesson.cost(usual))
+
+
+def test_calibration_measures_this_machine():
+    found = calibrate(torch.device("cpu"))
+    assert found.flops > 1e8
+    assert found.numbers > 1e6
+    assert found.calls > 1e3
+
+
+def test_durations_are_spelled_as_people_say_them():
+    assert [spell_seconds(s) for s in (0.2, 8.4, 300, 8000)] == ["under 1 s", "about 8 s", "about 5 min", "about 2 h"]

@@ -1,0 +1,88 @@
+"""The promises of the house that a reader can see in its imports."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from core.places import ROOT
+
+SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"])
+# Who may import whom, from the top down; a layer may import itself and what stands below.
+LAYERS = [
+    {"app", "pages"},
+    {"core.ui"},
+    {"core.__main__"},
+    {"core.runs"},
+    {"core.lessons"},
+    {"core.lesson"},
+    {"core.cost", "core.panels", "core.claims", "core.data", "core.training"},
+    {"core.frames", "core.knobs", "core.nets", "core.device", "core.places"},
+]
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def layer(name: str) -> int | None:
+    return next((i for i, each in enumerate(LAYERS) if any(f"{name}.".startswith(f"{one}.") for one in each)), None)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_imports_run_one_way(path):
+    own = layer(module(path))
+    if module(path) == "core":
+        return
+    assert own is not None, f"{module(path)} has no place in the house"
+    for name in imported(path):
+        below = layer(name)
+        assert below is None or below >= own, f"{module(path)} imports {name}, which stands above it"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_only_the_screen_imports_streamlit_and_only_one_file_names_the_session(path):
+    name = module(path)
+    if not name.startswith(("core.ui", "pages", "app")):
+        assert not any(each.split(".")[0] == "streamlit" for each in imported(path))
+    if name != "core.ui.state":
+        words = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+        assert not words & {"session_state", "query_params"} or name == "core.ui.routes"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_nothing_is_unpickled_and_no_text_is_run(path):
+    calls = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert not calls & {"eval", "exec", "torch.load", "pickle.load", "pickle.loads", "np.load"}
+    assert not any(call.endswith("extractall") for call in calls)
+
+
+def test_the_core_runs_without_streamlit():
+    code = "import sys; sys.modules['streamlit'] = None; import core.__main__; assert core.__main__.main(['list']) == 0"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert "width-and-interpolation" in ran.stdout
+
+
+def test_pages_are_thin():
+    assert {path.name: len(path.read_text().splitlines()) for path in ROOT.glob("pages/*.py")}
+    assert all(len(path.read_text().splitlines()) <= 60 for path in ROOT.glob("pages/*.py"))
+
+
+def test_the_readme_names_every_file_of_the_house():
+    tree = (ROOT / "README.md").read_text()
+    for path in SOURCES:
+        if path.name not in ("__init__.py",) and path.parts[-2] not in ("lessons", "pages"):
+            assert path.name in tree, f"{path.relative_to(ROOT)} lacks its remark in README.md"
