@@ -17,5 +17,6 @@ for start in range(0, len(CURRICULUM), 3):
             usual = next(iter(lesson.presets.values()))
             stored = state.runner().store.nearest_listed(lesson, usual)
             cards.picture(stored.key if stored else None, f"A stored run of {lesson.title}, drawing itself")
-            st.page_link(page(lesson), label=f"**{lesson.question}**")
+            st.markdown(f"**{lesson.question}**")
             st.caption(lesson.origin)
+            st.page_link(page(lesson), label="Open the lesson", icon=":material/arrow_forward:")

@@ -34,7 +34,7 @@ let active = null; // the player that the keys move, where a page has several
  * @param look {projector, compact, height}.
  * @param onFinished called when the run becomes final.
  * @param onMoment called with the frame at which the reader stops, with null at the end.
- * @param onShown called when the panels stand, with their heights.
+ * @param onShown called when the panels stand with their heights, or a sentence in their place.
  * @returns the player: {restyle(look), news(state), tellMoment(), dispose()}.
  */
 export function mount(element, options) {
@@ -125,6 +125,7 @@ class Player {
     let failures = 0;
     let pause = POLL.live;
     while (!this.stop.signal.aborted) {
+      this.hurried = false;
       const [asked, had] = [performance.now(), this.steps.length];
       let wait;
       try {
@@ -149,12 +150,14 @@ class Player {
   #sleep(wait) {
     return new Promise((resolve) => {
       this.wake = resolve;
-      if (Number.isFinite(wait)) this.timer = setTimeout(resolve, wait);
+      if (this.hurried) resolve();
+      else if (Number.isFinite(wait)) this.timer = setTimeout(resolve, wait);
     });
   }
 
-  /** Ask now and not later. */
+  /** Ask now and not later; where an answer is under way, ask again after it. */
   #hurry() {
+    this.hurried = true;
     clearTimeout(this.timer);
     this.wake?.();
   }
@@ -197,6 +200,7 @@ class Player {
   }
 
   #forget() {
+    this.panels.style.minHeight = `${this.panels.clientHeight}px`; // the page does not jump meanwhile
     this.charts.forEach((chart) => chart.dispose());
     [this.charts, this.steps, this.body, this.wanted] = [[], [], null, null];
     [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
@@ -217,6 +221,7 @@ class Player {
     this.panels.replaceChildren(...this.charts.map((chart) => chart.element));
     this.panels.dataset.odd = String(this.charts.length % 2 === 1);
     this.charts.forEach((chart) => this.nearness.observe(chart.element));
+    this.panels.style.minHeight = "";
     this.told.onShown?.();
   }
 
@@ -287,7 +292,8 @@ class Player {
         </div>
         <input class="gl-scrubber" type="range" min="0" max="0" step="1" value="0" aria-label="Moment of the run">
         <span class="gl-place"></span>
-        <span class="gl-state" role="status"></span>
+        <span class="gl-state"></span>
+        <span class="gl-said" role="status"></span>
       </div>`;
     const find = (selector) => this.root.querySelector(selector);
     [this.chip, this.panels, this.bar] = [".gl-chip", ".gl-panels", ".gl-bar"].map(find);
@@ -360,7 +366,7 @@ class Player {
     this.scrubber.setAttribute("aria-valuetext", text || "no frame yet");
     this.scrubber.style.setProperty("--gl-share", String(this.last ? this.frame / this.last : 0));
     for (const each of this.buttons) each.disabled = !this.arrived;
-    const [name, label] = this.moving && this.arrived ? ["pause", "Pause"] : ["play", this.live ? "Go on" : "Play"];
+    const [name, label] = this.moving && this.arrived ? ["pause", "Pause"] : ["play", this.live && this.arrived ? "Go on" : "Play"];
     if (this.playButton.dataset.icon === name && this.playButton.ariaLabel === label) return;
     this.playButton.dataset.icon = name;
     this.playButton.title = this.playButton.ariaLabel = label;
@@ -371,6 +377,8 @@ class Player {
     const { state, progress, error } = this.body;
     const text = sayState(this.body);
     if (this.state.textContent !== text) this.state.textContent = text;
+    // A screen reader hears what became of the run, and not the seconds counting down.
+    if (this.root.dataset.state !== state) this.root.querySelector(".gl-said").textContent = `run ${state}`;
     this.root.dataset.state = state;
     this.panels.setAttribute("aria-busy", String(this.live));
     this.progress.style.width = `${100 * progress}%`;
@@ -383,6 +391,7 @@ class Player {
     this.message.hidden = false;
     this.message.textContent = sentence;
     this.panels.setAttribute("aria-busy", "false");
+    this.told.onShown?.();
   }
 
   dispose() {
