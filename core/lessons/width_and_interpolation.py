@@ -534,7 +534,7 @@ notebook's loop, and it is why this page answers in seconds.
 PRESETS: Mapping[str, WidthKnobs] = {
     "Classroom": WidthKnobs(),
     "As the notebook ran it": WidthKnobs(
-        widths=(8, 16, 32, 128, 512), passes=100, examples=6000, sampling="with replacement"
+        widths=(8, 16, 32, 128, 512), passes=100, examples=6000, sampling="with replacement", seeds=1
     ),
     "Done right": WidthKnobs(widths=(8, 16, 32, 64, 128, 512), passes=100, examples=6000, seeds=3),
     "Random labels": WidthKnobs(widths=(32, 128, 512), passes=150, examples=1000, label_noise=1.0, seeds=1),

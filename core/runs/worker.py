@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from multiprocessing.connection import Connection
 from queue import Empty, SimpleQueue
@@ -20,7 +20,6 @@ from types import FrameType
 import torch
 
 from core import data
-from core.data import DataError
 from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
@@ -28,7 +27,7 @@ from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine,
 from core.training import online
 
 NICE = 10  # while it trains, the pages come first
-QUIET = 0.5  # seconds without a request after which there is time for what only some runs need
+QUIET = 0.2  # seconds without a request after which there is time for a chore
 AGAIN = 0.02  # seconds to the next try to interrupt what must not be
 IMPORTS = "<frozen importlib._bootstrap>"  # the code of whatever imports
 
@@ -51,14 +50,13 @@ def main() -> None:
         return
     os.nice(NICE)  # only now: while it gets ready somebody may be waiting
     line.send(machine)
+    chores = _chores()
     patience: float | None = QUIET
     while True:
         try:
             request = requests.get(timeout=patience)
         except Empty:
-            # The first optimizer of a process imports all of torch's compiler, which takes a second.
-            torch.optim.SGD([torch.zeros(1)], lr=1.0)
-            patience = None
+            patience = next(chores, None)
         else:
             line.send(_train(line, lessons, request, interrupt))
 
@@ -125,18 +123,25 @@ def _lessons(reference: str) -> Mapping[str, AnyLesson]:
 
 
 def _warmed_up() -> Machine:
-    """All that the first run would otherwise wait for."""
+    """What every run needs."""
     machine = Machine.measured()  # also makes torch load its kernels, and CUDA its context
     torch.set_num_threads(machine.threads)
     try:
         online.warm_up()
     except Exception:
         log.warning("The compiled inner loop is not to be had; a lesson that needs it will say so.", exc_info=True)
+    return machine
+
+
+def _chores() -> Iterator[float]:
+    """What takes a second and only some runs need, for when nobody waits; yields how long it should be quiet first."""
+    with suppress(Exception):  # here and below: the run that needs it will say what is wrong
+        torch.optim.SGD([torch.zeros(1)], lr=1.0)  # the first optimizer imports all of torch's compiler
     for name in data.NAMES:
-        with suppress(DataError):  # the run that wants it will say so
+        yield QUIET
+        with suppress(Exception):
             if data.available(name):
                 data.load(name, torch.device("cpu"))
-    return machine
 
 
 def _train(line: Connection, lessons: Mapping[str, AnyLesson], request: Request, interrupt: Interrupt) -> Ending:

@@ -15,6 +15,7 @@ from core.ui.routes import asset, state
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
+expect.set_options(timeout=20_000)  # a busy machine is no fault
 
 HERE = Path(__file__).parent
 FIRST = ".gl-panel:first-child"

@@ -1,5 +1,6 @@
 """A curriculum that misbehaves in every known way. The training process of the tests imports it by name."""
 
+import importlib
 import os
 import signal
 import sys
@@ -54,6 +55,13 @@ def quiet(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     with torch.no_grad():
         for _ in range(6000):
             time.sleep(0.01)
+    yield Frame(1, {"loss": [0.0, 0.0]})
+
+
+def importing(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Imports a module that takes its time."""
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    importlib.import_module("tests.runs.slow_to_import")
     yield Frame(1, {"loss": [0.0, 0.0]})
 
 
@@ -127,6 +135,7 @@ def leave(*_):
 CURRICULUM = (
     lesson("good"),
     lesson("quiet", quiet),
+    lesson("importing", importing),
     lesson("deaf", deaf),
     lesson("mortal", mortal),
     lesson("failing", failing),

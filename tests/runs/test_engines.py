@@ -158,6 +158,13 @@ def test_stop_reaches_into_a_lesson_that_is_far_from_its_next_frame(in_process):
     assert after[4]
 
 
+def test_stop_does_not_cut_an_import_in_two(in_process):
+    pid = pid_of(in_process)
+    assert frames_until_stopped(in_process, "importing", stop_at=1) in (1, 2)
+    assert len(record(in_process, "importing")) == 2
+    assert pid_of(in_process) == pid
+
+
 def test_stop_frees_a_child_that_waits_for_room_to_write(in_process):
     pid, stop = pid_of(in_process), threading.Event()
     with closing(frames(in_process, "loud", stop, frames=10**6)) as found:

@@ -148,12 +148,16 @@ class Axis {
     return [low ?? from, high ?? to];
   }
 
-  /** Few decades: 0.1, 0.2, 0.5, 1 …; many: Plotly's own. Where the reader zooms, Plotly's own too. */
-  get ticks() {
+  /**
+   * Numbers on a logarithmic axis. Few decades: 0.1, 0.2, 0.5, 1 …; many: as Plotly or the lesson has it; and powers
+   * of ten where plain numbers get long.
+   */
+  ticks(asked) {
     const [low, high] = this.range;
-    if (Math.abs(high - low) > 2.5) return { tickmode: "auto", exponentformat: "power" };
-    const plain = Math.min(low, high) > -4 && Math.max(low, high) < 5;
-    return { tickmode: "linear", tick0: 0, dtick: "D2", exponentformat: plain ? "none" : "power" };
+    const exponentformat = Math.min(low, high) > -4.5 && Math.max(low, high) < 3.9 ? "none" : "power";
+    if (asked.tickvals || asked.dtick) return { exponentformat };
+    if (Math.abs(high - low) > 2.5) return { exponentformat, tickmode: "auto" };
+    return { exponentformat, tickmode: "linear", tick0: 0, dtick: "D2" };
   }
 
   #logarithmic() {
@@ -382,7 +386,7 @@ export class Chart {
     const asked = this.spec.figure.layout[name] ?? {};
     if (axis.held) return {};
     if (!axis.range) return { autorange: asked.autorange ?? true };
-    return { range: axis.range, autorange: false, ...(axis.log && !asked.tickvals && !asked.dtick ? axis.ticks : {}) };
+    return { range: axis.range, autorange: false, ...(axis.log ? axis.ticks(asked) : {}) };
   }
 
   /** Give the plot the ranges that it should have. Whether one of them changed. */
@@ -404,7 +408,8 @@ export class Chart {
       const name = key.split(".")[0];
       if (!key.includes(".") || !(name in this.axes)) continue;
       this.axes[name].held = true;
-      if (this.axes[name].log && this.plot.layout[name].tickmode === "linear") this.plot.layout[name].tickmode = "auto";
+      // Fewer than a decade may be left: Plotly finds numbers for that.
+      if (this.plot.layout[name].dtick === "D2") this.plot.layout[name].tickmode = "auto";
     }
     this.#showHeld();
     this.#label();
@@ -457,25 +462,20 @@ export class Chart {
     this.overlay.replaceChildren(...tips.flatMap(drawTip));
   }
 
-  /** Where the line ends for the eye: its last point inside the axes. */
+  /** Where the line ends for the eye: at its last point, or where it leaves the axes. */
   #tip(each) {
-    const { trace } = each;
+    const { trace, diverged, colour } = each;
     const full = this.plot._fullLayout;
     const x = full[axisName(trace, "x")];
     const y = full[axisName(trace, "y")];
-    const [xs, ys] = [values(trace.x), values(trace.y)];
-    for (let i = Math.min(xs.length, ys.length) - 1; i >= 0; i--) {
-      if (!Number.isFinite(ys[i])) continue;
-      const [left, top] = [x.d2p(xs[i]), y.d2p(ys[i])];
-      if (left < -1 || left > x._length + 1 || top < -1 || top > y._length + 1) continue;
-      const place = { x: x._offset + left, y: y._offset + top };
-      const text = each.diverged ? `${trace.meta.label} diverged` : trace.meta.label;
-      const gap = LABEL_GAP + (each.diverged ? 5 : 0);
-      // At the right edge there is room for the name alone: what is longer stands on the other side.
-      const before = each.diverged && place.x + gap + this.#widthOf(text) > this.overlay.clientWidth;
-      return { ...place, at: place.y, from: place.x + (before ? -gap : gap), before, text, colour: each.colour, diverged: each.diverged };
-    }
-    return null;
+    const end = lastInside(values(trace.x), values(trace.y), x, y);
+    if (!end) return null;
+    const place = { x: x._offset + end[0], y: y._offset + end[1] };
+    const text = diverged ? `${trace.meta.label} diverged` : String(trace.meta.label);
+    const gap = LABEL_GAP + (diverged ? 5 : 0);
+    // At the right edge there is room for the name alone: what is longer stands on the other side.
+    const before = diverged && place.x + gap + this.#widthOf(text) > this.overlay.clientWidth;
+    return { ...place, at: place.y, from: place.x + (before ? -gap : gap), before, text, colour, diverged };
   }
 
   // --- table and picture
@@ -615,6 +615,31 @@ function assignDeep(target, source) {
 }
 
 // --- labels ----------------------------------------------------------------------------------------------------------
+
+/** The last point of a line inside the axes, in their pixels, or where the line leaves them after it; null: none. */
+function lastInside(xs, ys, x, y) {
+  let beyond = null;
+  for (let i = Math.min(xs.length, ys.length) - 1; i >= 0; i--) {
+    const point = [x.d2p(xs[i]), y.d2p(ys[i])];
+    if (!point.every(Number.isFinite) || !Number.isFinite(ys[i])) continue;
+    const [left, top] = point;
+    const inside = left > -1 && left < x._length + 1 && top > -1 && top < y._length + 1;
+    if (inside) return beyond ? leaving(point, beyond, [x._length, y._length]) : point;
+    beyond = point;
+  }
+  return null;
+}
+
+/** Where the way from a point inside a box of that size to one outside crosses its edge. */
+function leaving(inside, outside, size) {
+  const share = [0, 1].map((i) => {
+    const way = outside[i] - inside[i];
+    if (outside[i] > size[i]) return (size[i] - inside[i]) / way;
+    return outside[i] < 0 ? -inside[i] / way : 1;
+  });
+  const until = Math.max(0, Math.min(...share));
+  return inside.map((from, i) => from + until * (outside[i] - from));
+}
 
 /**
  * Place the labels as close to their lines as they can be without an overlap: where some crowd, they stand together
