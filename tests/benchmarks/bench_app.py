@@ -6,6 +6,7 @@ Prints medians of five rounds: from the command to the first page, from Run to t
 stored run on the screen, and the bytes of a refresh. Needs Debian's chromium and PyPI's playwright.
 """
 
+import functools
 import os
 import socket
 import subprocess
@@ -47,10 +48,10 @@ def first_page(browser, base):
     page.close()
 
 
-def timed(work):
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
+def note_refresh(sizes, answer):
+    """Keep the size of an answer that carries only what is new."""
+    if "since=" in answer.url and "since=0" not in answer.url:
+        sizes.append(len(answer.body()))
 
 
 def main():
@@ -78,12 +79,7 @@ def main():
                 run.or_(page.get_by_role("button", name="Run · under")).wait_for(timeout=60_000)
                 page.wait_for_timeout(1500)
                 # The page shows the nearest stored run meanwhile; the new one counts from its own first answer.
-                page.on(
-                    "response",
-                    lambda answer: (
-                        "since=" in answer.url and "since=0" not in answer.url and sizes.append(len(answer.body()))
-                    ),
-                )
+                page.on("response", functools.partial(note_refresh, sizes))
                 begun = time.perf_counter()
                 page.get_by_role("button", name="Run ·").click()
                 with page.expect_response(

@@ -66,9 +66,12 @@ def wait_for_health(server, url, log):
     pytest.fail(f"The server did not come up (exit status {server.poll()}):\n{log.read_text()[-4000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Debian's Chromium. Missing: the tests are skipped, but fail in CI, where they may not be."""
+    """Debian's Chromium. Missing: the tests are skipped, but fail in CI, where they may not be.
+
+    One for a file and not for all tests: as long as Playwright is up, no other test can run an event loop.
+    """
     if not CHROMIUM.exists():
         sentence = f"{CHROMIUM} is missing; install Debian's package chromium to drive the pages"
         if os.environ.get("CI") == "true":
@@ -83,7 +86,7 @@ def browser():
 
 
 def _counts(said):
-    """Whether the console complains. Streamlit looks for its server under a deep link's path first: that is no fault."""
+    """Whether the console complains. That Streamlit looks for its server under a deep link's path first is no fault."""
     return said.type == "error" and "/_stcore/" not in said.location["url"]
 
 

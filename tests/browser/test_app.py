@@ -79,7 +79,7 @@ def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run(base, page):
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8, steps=6)
     page.mouse.up()
     page.wait_for_timeout(300)
-    look = "() => { const l = document.querySelector('.js-plotly-plot')._fullLayout; return [l.xaxis.range, l.yaxis.range] }"
+    look = "(({ xaxis, yaxis }) => [xaxis.range, yaxis.range])(document.querySelector('.js-plotly-plot')._fullLayout)"
     zoomed = page.evaluate(look)
     before, refreshes = points(page), len(answers)
     page.wait_for_function(
