@@ -1,9 +1,7 @@
 """The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
 
-import io
 import json
 
-import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -193,8 +191,8 @@ def take_home(run: Run) -> None:
         if not run.state.final:
             st.caption("When the run has ended.")
             return
-        name = f"{run.lesson.slug}-{run.key[:8]}"
-        st.download_button("Curves as CSV", curves_csv(run), f"{name}.csv", "text/csv", icon=":material/table:")
+        # A route of ours, since Streamlit would make the file anew at each look and forget it at each reload.
+        st.html(f'<a href="api/runs/{run.key}/curves.csv" download>Curves as CSV</a>')
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
         if run.manifest is not None:
@@ -210,21 +208,3 @@ def command(run: Run) -> str:
     usual = next(iter(run.lesson.presets.values()))
     sets = (f"--set '{name}={json.dumps(value)}'" for name, value in run.knobs.changed_from(usual).items())
     return " ".join(["python -m core run", run.lesson.slug, *sets])
-
-
-def curves_csv(run: Run) -> bytes:
-    """All curves of a run as a long table: step, curve, series, seed, value."""
-    rows = []
-    names = run.lesson.series(run.knobs)
-    steps = run.recording.steps()
-    for curve in run.recording.curves:
-        frames, values = run.recording.curve(curve)
-        table = values.reshape(len(values), -1, values.shape[2] if values.ndim > 2 else 1)
-        for column in range(table.shape[1]):
-            series = names[column] if table.shape[1] == len(names) else str(column)
-            for seed in range(table.shape[2]):
-                part = {"step": steps[frames], "curve": curve, "series": series, "seed": seed}
-                rows.append(pd.DataFrame({**part, "value": table[:, column, seed]}))
-    written = io.StringIO()
-    pd.concat(rows).to_csv(written, index=False)
-    return written.getvalue().encode()

@@ -23,10 +23,12 @@ from starlette.routing import Route
 from core.knobs import clip
 from core.panels import COLOURS, Panel
 from core.runs.run import Run, State
+from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
 RUN_ID = re.compile(r"[0-9a-f]{16,64}")
 COUNT = re.compile(r"[0-9]{1,9}")
+NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
 KEPT = 32  # runs whose charts stay ready: as many as a class looks at
 
@@ -66,10 +68,14 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def picture(request: Request) -> Response:
         return _picture(request, runs())
 
+    def table(request: Request) -> Response:
+        return _table(request, runs())
+
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
+        Route("/api/runs/{key}/curves.csv", table),
     ]
 
 
@@ -213,13 +219,28 @@ def _frames(request: Request, runs: Runs) -> Response:
 
 def _picture(request: Request, runs: Runs) -> Response:
     """The headline chart of a run as a small SVG that draws itself."""
-    key = request.path_params["key"]
-    run = runs.get(key) if RUN_ID.fullmatch(key) else None
+    run = _run(request, runs)
     if run is None:
-        return _refuse(404, f"There is no run {clip(key, 40)} on this server; look under Runs.")
+        return _refuse(404, NO_SUCH_RUN)
     part = _Part.of(run, 0)
     headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store"}
     return Response(_drawn(part), headers=headers, media_type="image/svg+xml")
+
+
+def _table(request: Request, runs: Runs) -> Response:
+    """All curves of a run as CSV."""
+    run = _run(request, runs)
+    if run is None:
+        return _refuse(404, NO_SUCH_RUN)
+    name = f"{run.lesson.slug}-{run.key[:8]}.csv"
+    return Response(
+        curves_csv(run), headers={"Content-Disposition": f'attachment; filename="{name}"'}, media_type="text/csv"
+    )
+
+
+def _run(request: Request, runs: Runs) -> Run | None:
+    key = request.path_params["key"]
+    return runs.get(key) if RUN_ID.fullmatch(key) else None
 
 
 @functools.lru_cache(maxsize=KEPT)

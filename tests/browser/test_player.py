@@ -1,8 +1,9 @@
-"""The player in a real browser, beside a real server, on runs that grow without training (demo.py)."""
+"""The player in a real browser, beside a real server, on runs that grow without training (demo.py, growing.py)."""
 
 import itertools
 import json
 import re
+import runpy
 import secrets
 import urllib.request
 from pathlib import Path
@@ -19,6 +20,7 @@ expect.set_options(timeout=20_000)  # a busy machine is no fault
 
 HERE = Path(__file__).parent
 FIRST = ".gl-panel:first-child"
+Growing = runpy.run_path(str(HERE / "growing.py"))["Growing"]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +56,7 @@ def at(page, text):
 def points(page, number, number_of_points):
     """Wait until the first line of a chart shows so many points."""
     page.wait_for_function(
-        "([number, points]) => document.querySelectorAll('.gl-plot')[number].data.at(-1).x.length === points",
+        "([number, points]) => document.querySelectorAll('.gl-plot')[number]?.data?.at(-1).x.length === points",
         arg=[number, number_of_points],
     )
 
@@ -540,33 +542,61 @@ def test_a_ghost_that_is_gone_hides_nothing(page, server):
 # --- without Streamlit -----------------------------------------------------------------------------------------------
 
 
-def test_it_plays_without_streamlit(page, server):
-    """One page with the run inside, as an export has it."""
-    demo = __import__("runpy").run_path(str(HERE / "demo.py"))
-    run = demo["Growing"]("e" * 32, frames=30, few=3).now()
-    assert run.state is State.DONE
-    page.route(
-        "**/alone",
-        lambda route: route.fulfill(
-            content_type="text/html",
-            body=f"""<!doctype html><link rel="icon" href="data:,"><link rel="stylesheet" href="{asset("player.css")}">
-            <script src="{asset("plotly.min.js")}"></script><div id="here"></div><script type="module">
-            import {{ mount }} from "./{asset("player.js")}";
-            const body = {json.dumps(state(run))};
-            const moments = globalThis.moments = [];
-            globalThis.player = mount(document.getElementById("here"),
-              {{ source: {{ fetch: async () => body }}, frame: 10, onMoment: (frame) => moments.push(frame) }});
-            </script>""",
-        ),
-    )
-    asked = []
+def alone(page, server, script):
+    """A page that holds nothing but a player, mounted by a script that knows `mount` and the element `here`."""
+    body = f"""<!doctype html><link rel="icon" href="data:,"><link rel="stylesheet" href="{asset("player.css")}">
+        <script src="{asset("plotly.min.js")}"></script><div id="here"></div>
+        <script type="module">import {{ mount }} from "./{asset("player.js")}"; {script}</script>"""
+    page.route("**/alone", lambda route: route.fulfill(content_type="text/html", body=body))
     page.goto(f"{server}/alone")
     page.wait_for_selector(f"{FIRST} .main-svg")
-    page.on("request", lambda request: asked.append(request.url))
+
+
+def stored(frames):
+    """A finished run of that many frames, as an export holds it."""
+    run = Growing("e" * 32, frames=frames, few=3).now()
+    assert run.state is State.DONE
+    return state(run)
+
+
+def test_it_plays_without_streamlit_and_without_a_server(page, server):
+    alone(
+        page,
+        server,
+        f"""const body = {json.dumps(stored(30))};
+        globalThis.moments = [];
+        globalThis.asked = 0;
+        const source = {{ fetch: async () => {{ asked += 1; return body; }} }};
+        globalThis.player = mount(here, {{ source, frame: 10, onMoment: (frame) => moments.push(frame) }});""",
+    )
+    requests = []
+    page.on("request", lambda request: requests.append(request.url))
     at(page, "pass 10 of 29")
     page.keyboard.press("End")
     at(page, "pass 29 of 29")
-    assert page.evaluate("moments") == [10, None]
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.keyboard.press("ArrowLeft")
+    at(page, "pass 28 of 29")
+    assert page.evaluate("moments") == [10, None, 28]
+    assert page.evaluate("asked") == 1
     page.evaluate("player.dispose()")
     expect(page.locator(".gl-player")).to_have_count(0)
-    assert asked == []
+    assert requests == []
+
+
+def test_a_run_that_was_trained_anew_behind_our_back_is_fetched_whole(page, server):
+    """The server has more frames than we hold, but of another training."""
+    older, newer = {**stored(12), "state": "running"}, stored(24)
+    later = {**newer, "since": 12, "steps": newer["steps"][12:]}
+    assert older["created"] != newer["created"]
+    alone(
+        page,
+        server,
+        f"""const answers = [{json.dumps(older)}, {json.dumps(later)}, {json.dumps(newer)}];
+        globalThis.asked = [];
+        mount(here, {{ source: {{ fetch: async (since) => {{ asked.push(since); return answers.shift(); }} }} }});""",
+    )
+    at(page, "pass 23 of 23")
+    assert page.evaluate("asked") == [0, 12, 0]
+    page.wait_for_function("document.querySelector('.gl-plot')?.data?.at(-1).x.length === 24")
+    assert plot(page, "plot.data[1].y[23]") == pytest.approx(newer["panels"][0]["delta"][0]["y"][23])

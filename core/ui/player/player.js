@@ -318,7 +318,7 @@ class Player {
     for (const [name, does] of Object.entries(pressed)) on(this.root.querySelector(`.gl-${name}`), "click", does);
     on(this.scrubber, "input", () => this.seek(Number(this.scrubber.value)));
     on(this.speeds, "change", () => (this.speed = Number(this.speeds.value)));
-    on(document, "visibilitychange", () => document.hidden || this.#hurry());
+    on(document, "visibilitychange", () => !document.hidden && (this.live || !this.body) && this.#hurry());
     on(document, "keydown", (event) => this.#key(event));
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.restyle());
     for (const name of ["pointerdown", "focusin"]) on(this.root, name, () => (active = this));

@@ -1,0 +1,71 @@
+"""What people take home: the curves as a table, over HTTP, and a refusal in a sentence."""
+
+import io
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from core.frames import Frame
+from core.lessons import LESSONS
+from core.runs.run import Run, State
+from core.ui.routes import routes
+
+LESSON = LESSONS["width-and-interpolation"]
+
+
+class OneRun:
+    """A server with a single run."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def get(self, key):
+        return self.run if key == self.run.key else None
+
+    def place(self, run):
+        return 0
+
+    def seconds_left(self, run):
+        return None
+
+
+@pytest.fixture
+def run():
+    knobs = LESSON.knobs(widths=(8, 16), seeds=2)
+    made = Run(LESSON, knobs, LESSON.key(knobs), state=State.DONE)
+    for step in range(3):
+        made.recording.append(Frame(step, {"train_loss": [[step, 1], [2, step + 0.5]], "ladder_loss": [1.0, 2.0, 3.0]}))
+    return made
+
+
+@pytest.fixture
+def get(run):
+    """`get(key, file)`: what the route of that file answers."""
+    by_file = {route.path.rpartition("/")[2]: route.endpoint for route in routes(lambda: OneRun(run))}
+    return lambda key, file: by_file[file](SimpleNamespace(path_params={"key": key}))
+
+
+def test_the_csv_has_a_row_for_each_step_curve_series_and_seed(get, run):
+    answer = get(run.key, "curves.csv")
+    assert answer.status_code == 200
+    assert run.key[:8] in answer.headers["content-disposition"]
+    table = pd.read_csv(io.BytesIO(answer.body))
+    assert list(table) == ["step", "curve", "series", "seed", "value"]
+    assert len(table) == 3 * 4 + 3 * 3
+    wanted = (table.curve == "train_loss") & (table.series == "h=16") & (table.seed == 1) & (table.step == 2)
+    assert table[wanted].value.tolist() == [2.5]
+
+
+@pytest.mark.parametrize("file", ["curves.csv", "thumbnail.svg"])
+@pytest.mark.parametrize("key", ["0" * 32, "nonsense", "../../etc"])
+def test_a_run_that_is_not_there_is_refused_in_a_sentence(get, key, file):
+    answer = get(key, file)
+    assert answer.status_code == 404
+    assert b"no such run" in answer.body
+
+
+def test_the_thumbnail_is_a_picture(get, run):
+    answer = get(run.key, "thumbnail.svg")
+    assert answer.media_type == "image/svg+xml"
+    assert answer.body.startswith(b"<svg")
