@@ -33,13 +33,12 @@ from core.lesson import AnyLesson
 from core.places import ROOT
 
 CURRICULUM = "core.lessons:CURRICULUM"
-PATIENCE = 0.7  # seconds from "stop" to a lesson's next frame; then its process is killed
+PATIENCE = 0.7  # seconds a training process may take to stop; then it is killed
 LOOK = 0.02  # seconds between two looks at whether to stop, while no frame comes
 FAREWELL = 2.0  # seconds a process that hung up may take to end
 VERSIONS = ("torch", "numpy", "numba")
 SENTENCES = (KnobError, CostError, DataError, DeviceError)
 """Errors whose message is a sentence for the reader already."""
-
 
 Frames = Generator[Frame, None, None]
 
@@ -236,8 +235,10 @@ class Request:
 
 
 BEGUN = "begun"
+"""Says that the child has taken the request."""
+
 STOP = "stop"
-"""Asks the child to end the training that it is at."""
+"""Asks it to end what it trains."""
 
 Ending = Stopped | EngineError | None
 """How a training ended; None: it is done."""
@@ -392,9 +393,8 @@ class _Child:
 
     @property
     def ended(self) -> bool:
-        """Whether it trains no more; asked while it has nothing to say."""
-        hung_up = self.machine is not None and self.line.poll()  # a moment before the system tells
-        return self._killed or hung_up or self.process.poll() is not None
+        """Whether it trains no more."""
+        return self._killed or self.process.poll() is not None
 
     def cause_of_death(self) -> str:
         """What ended it, once it has hung up: "signal 9 (SIGKILL)", "exit status 1"."""

@@ -124,15 +124,18 @@ def test_fresh_trains_what_is_stored_and_replaces_it(tmp_path):
         assert runner.get(first.key) is second
 
 
-def test_what_another_process_stored_meanwhile_is_what_later_readers_get(tmp_path, gate):
+@pytest.mark.parametrize("fresh", [False, True])
+def test_what_another_process_stored_meanwhile_stays_unless_somebody_wants_it_fresh(tmp_path, gate, fresh):
     other = store_at(tmp_path, {"gate": gate.lesson})
     with running(tmp_path, gate) as runner:
         run = begun(runner, submit(runner, "gate"))
         earlier = Run(gate.lesson, RunKnobs(), run.key, recording=run.recording, state=State.DONE, wall_seconds=1.0)
         other.commit(earlier, threads=1, versions={}, data=None)
+        assert submit(runner, "gate", "ben", fresh=fresh) is run
         gate.opened.set()
         assert ended(runner, run) is State.DONE
-        assert runner.get(run.key).created == earlier.created
+        expected = run if fresh else earlier
+        assert runner.get(run.key).created == other.get(run.key).created == expected.created
 
 
 def test_the_data_set_stands_in_the_manifest(tmp_path):
@@ -209,19 +212,6 @@ def test_who_asks_for_a_run_that_is_being_stopped_gets_a_new_one(tmp_path, gate)
         assert runner.get(again.key) is again
         gate.opened.set()
         assert (ended(runner, stopped), ended(runner, again)) == (State.STOPPED, State.DONE)
-
-
-def test_a_fresh_asker_who_joins_makes_it_replace_what_is_stored(tmp_path, gate):
-    with running(tmp_path, gate) as runner:
-        gate.opened.set()
-        first = submit(runner, "gate")
-        ended(runner, first)
-        gate.opened.clear()
-        blocker = begun(runner, submit(runner, "gate", fresh=True))
-        assert submit(runner, "gate", "ben") is blocker
-        gate.opened.set()
-        ended(runner, blocker)
-        assert store_at(tmp_path, runner.lessons).get(first.key).created == blocker.created
 
 
 # Standing in line
