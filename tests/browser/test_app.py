@@ -70,11 +70,14 @@ def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run(base, page):
         lambda response: "/api/runs/" in response.url and "since=" in response.url and answers.append(response.url),
     )
     press_run(page)
+    page.locator(".gl-state", has_text="live").wait_for(timeout=WAIT)  # not the stored run that stood there before
     page.wait_for_function(
         f"() => document.querySelector('.js-plotly-plot')?.data && {GROWN} > 5",
         timeout=WAIT,
     )
-    box = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    drag = page.locator(".js-plotly-plot .nsewdrag").first
+    drag.hover(timeout=WAIT)  # waits until the chart stands still
+    box = drag.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.3)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.8, steps=6)
