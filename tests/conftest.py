@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core import data
+
+# A busy machine is slow, and the first text that is drawn waits for a table of all characters: neither is a fault.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 BESIDE = Path(__file__).parents[1].parent / "shared" / "data"
 
