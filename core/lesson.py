@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 
 from core.claims import Claim
@@ -127,15 +128,10 @@ class Lesson(Generic[K]):
         for i, name in enumerate(self.series(knobs)):
             if not len(frames) or values.ndim < 2 or i >= values.shape[1]:
                 break
-            lost = ~_finite(values[:, i].reshape(len(values), -1))
+            lost = ~np.isfinite(values[:, i].reshape(len(values), -1)).all(axis=1)  # (frames,): of any seed
             if lost.any():
                 found[name] = float(steps[frames[int(lost.argmax())]])
         return found
-
-
-def _finite(values: Any) -> Any:
-    """Whether every seed of a frame is a number, shape (frames,)."""
-    return torch.isfinite(torch.as_tensor(values)).all(dim=1).numpy()
 
 
 AnyLesson = Lesson[Any]
