@@ -19,8 +19,7 @@ def presets(lesson: AnyLesson, current: Knobs | None) -> None:
 
 def _take(lesson: AnyLesson, knobs: Knobs) -> None:
     state.fill_widgets(lesson, knobs)
-    state.write_link(lesson, knobs)
-    state.show_run(None)
+    state.forget_run()
 
 
 def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:

@@ -85,18 +85,19 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
     name = lesson.dataset(knobs)
     if name is None or data.available(name):
         return
-    with st.container(border=True):
-        st.markdown(f"**{name}** is not on this machine yet.")
-        left, right = st.columns(2)
-        if left.button("Download it", key="download", icon=":material/download:"):
-            bar = st.progress(0.0, "Downloading …")
-            try:
-                data.download(name, lambda share: _show(bar, share))
-            except DataError as error:
-                st.error(str(error))
-            else:
-                st.rerun()
-        right.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
+        st.markdown(f"**{name}** is not on this machine yet.", width="content")
+        wanted = st.button("Download it", key="download", icon=":material/download:")
+        st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
+    if not wanted:
+        return
+    bar = st.progress(0.0, "Downloading …")
+    try:
+        data.download(name, lambda share: _show(bar, share))
+    except DataError as error:
+        st.error(str(error))
+    else:
+        st.rerun()
 
 
 def _show(bar: DeltaGenerator, share: float) -> None:

@@ -108,7 +108,14 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
 
 def run_in_link() -> str | None:
     """The run that the link names, as it stands there: perhaps no run's name at all."""
+    if st.session_state.pop("forget_run", False):
+        show_run(None)
     return st.query_params.get("run")
+
+
+def forget_run() -> None:
+    """Take the run out of the link at the next look. For callbacks: what they change of a link may not arrive."""
+    st.session_state["forget_run"] = True
 
 
 def show_run(key: str | None) -> None:
