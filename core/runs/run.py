@@ -107,11 +107,15 @@ class Run:
         """The named numbers of its result, stored or computed from the frames so far."""
         if self.manifest is not None:
             return self.manifest.facts
-        return self.lesson.facts(self.knobs, self.recording) if len(self.recording) else {}
+        if self.state is State.FAILED or not len(self.recording):
+            return {}  # what failed may have been this very computation
+        return self.lesson.facts(self.knobs, self.recording)
 
     @property
     def claims(self) -> list[Claim]:
         """The lesson's claims, checked on its frames so far."""
         if self.manifest is not None:
             return [Claim.of(plain) for plain in self.manifest.claims]
-        return list(self.lesson.claims(self.knobs, self.recording)) if len(self.recording) else []
+        if self.state is State.FAILED or not len(self.recording):
+            return []
+        return list(self.lesson.claims(self.knobs, self.recording))

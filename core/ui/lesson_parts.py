@@ -131,7 +131,8 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
         guess = state.prediction(lesson)
         ended = guess is not None and run is not None and run.state.final
         if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
-            said = lesson.predict.reveal(run.facts if run is not None else {}) or "This run cannot tell."
+            found = run.facts if run is not None else {}
+            said = (lesson.predict.reveal(found) if found else None) or "This run cannot tell."
             st.markdown(f"You said: *{guess}*. {said}", width="content")
 
 

@@ -197,3 +197,12 @@ def test_a_net_that_diverged_is_named(monkeypatch):
     named = LESSONS["width-and-interpolation"].diverged(run.knobs, run.recording)
     assert named
     assert sum("diverged at pass" in each.value for each in at.warning) == len(named)
+
+
+def test_a_run_whose_claims_cannot_be_made_out_gets_a_sentence_not_a_trace(monkeypatch):
+    at = lesson_page("dying-relu", **SMALL)
+    monkeypatch.setitem(vars(RELU), "claims", lambda *_: 1 / 0)
+    at.button(key="run").click().run()
+    at = settled(at)
+    assert not at.exception
+    assert "facts and claims could not be made out" in at.error[0].value
