@@ -3,6 +3,7 @@
 Every screen, replay, export and test reads a `Run` and cannot tell whether it is live, cached or from the gallery.
 """
 
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,9 @@ from core.claims import Claim
 from core.frames import Recording
 from core.knobs import Knobs
 from core.lesson import AnyLesson, Facts
+
+RUN_ID = re.compile(r"[0-9a-f]{16,64}")
+"""What a run's key looks like, whole; checked before any path is joined."""
 
 
 class State(StrEnum):

@@ -49,12 +49,11 @@ from core.runs.packing import (
     unpack,
     unseal,
 )
-from core.runs.run import FileRecord, Manifest, Run, State
+from core.runs.run import RUN_ID, FileRecord, Manifest, Run, State
 
 T = TypeVar("T")
 Origin = Literal["runs", "gallery"]
 
-KEY = re.compile(r"[0-9a-f]{16,64}")
 FRAMES = re.compile(r"frames(-[0-9a-f]{16})?\.npz")
 MANIFEST, LOCK = "run.json", ".lock"
 JOBS, INTERRUPTED, PARTIAL, ASIDE = ".jobs", ".interrupted", ".partial", "set-aside"
@@ -185,7 +184,7 @@ class Store:
 
     def get(self, key: str) -> Run | None:
         """The run of that name: stored, or else interrupted. Any text may be asked for."""
-        if not KEY.fullmatch(key):
+        if not RUN_ID.fullmatch(key):
             return None
         for slug in self.lessons:
             if run := self._first(slug, key, self._load):
@@ -368,7 +367,7 @@ class Store:
     def _listed(self, slug: str) -> Iterator[Listed]:
         for root, origin in self._roots:
             for key in self._seen(root / slug):
-                if KEY.fullmatch(key) and (found := self._offer(root / slug / key, origin, self._entry)):
+                if RUN_ID.fullmatch(key) and (found := self._offer(root / slug / key, origin, self._entry)):
                     yield found
 
     def _by_distance(self, lesson: AnyLesson, knobs: Knobs) -> Sequence[Listed]:

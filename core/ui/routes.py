@@ -22,11 +22,10 @@ from starlette.routing import Route
 
 from core.knobs import clip
 from core.panels import COLOURS, Panel
-from core.runs.run import Run, State
+from core.runs.run import RUN_ID, Run, State
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
-RUN_ID = re.compile(r"[0-9a-f]{16,64}")
 COUNT = re.compile(r"[0-9]{1,9}")
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is

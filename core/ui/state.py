@@ -4,7 +4,6 @@ Nothing that is needed later lives only here: the link carries lesson, knobs, ru
 laptop finds the same page.
 """
 
-import re
 import secrets
 from typing import Any
 
@@ -14,11 +13,11 @@ from core.knobs import Knob, KnobError, Knobs, clip, link_text
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
 from core.runs import engines
+from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
 
 RESERVED = ("run", "frame", "projector", "embed", "embed_options")
-RUN_ID = re.compile(r"^[0-9a-f]{16,64}$")
 
 
 @st.cache_resource(show_spinner=False)
@@ -135,7 +134,7 @@ def frame_in_link() -> int | None:
 
 def link_sentence(key: str) -> str:
     """Why a run in a link cannot be shown."""
-    if not RUN_ID.match(key):
+    if not RUN_ID.fullmatch(key):
         return (
             f"run = {clip(key, 40)} is no run's name: it takes 16 to 64 of the digits 0-9 and a-f. Press Run instead."
         )
