@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import dying_relu, width_and_interpolation
+from core.lessons import cnn_arithmetic, dying_relu, width_and_interpolation
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     width_and_interpolation.LESSON,
+    cnn_arithmetic.LESSON,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}
