@@ -118,7 +118,7 @@ class Conv:
         for what, number in (("channels that come in", x.channels), ("filters", self.filters)):
             if number % self.groups:
                 raise LayerError(
-                    f"{self.name}: {number} {what} do not split into {self.groups} groups; choose groups that divide them"
+                    f"{self.name}: {number} {what} do not split into {self.groups} groups; groups must divide them"
                 )
         side = positions(self.name, x.side, self.size, self.stride, self.pad, self.floor)
         weights = self.filters * (x.channels // self.groups) * self.size**2

@@ -27,7 +27,7 @@ MOST_LAYERS = 60  # of the reader's net: a frame each
 WIDEST = 512  # pixels
 STACKS = range(1, 9)  # how many convolutions are stacked
 COUNTS: tuple[Count, ...] = ("parameters", "multiplications", "activations")
-OWN = "this lesson's calculator, which its tests hold against PyTorch's modules"
+OWN = "arithmetic, tested against PyTorch's modules"
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ NOTEBOOKS: Mapping[str, Design] = {
 }
 """What the notebook counted, where it differs."""
 
-Name = Literal["AlexNet", "AlexNet two groups", "AlexNet torchvision", "VGG19", "LeNet-5", "ResNet-44", "ResNet-44 Keras", "Inception 3a naive", "Inception 3a", "Inception 3b naive", "Inception 3b", "your net"]  # fmt: skip
+Name = Literal["your net", "AlexNet", "AlexNet two groups", "AlexNet torchvision", "VGG19", "ResNet-44", "ResNet-44 Keras", "LeNet-5", "Inception 3a naive", "Inception 3a", "Inception 3b naive", "Inception 3b"]  # fmt: skip
 MINE = """conv 32 3x3 pad 1
 conv 32 3x3 pad 1
 pool 2
@@ -129,7 +129,7 @@ def readable(text: str) -> str:
 class CnnKnobs(Knobs):
     """What may be turned."""
 
-    nets: tuple[Name, ...] = knob(("AlexNet", "VGG19", "ResNet-44", "your net"), "which nets are counted side by side", shown=True)  # fmt: skip
+    nets: tuple[Name, ...] = knob(("your net", "AlexNet", "VGG19", "ResNet-44"), "which nets are counted side by side", shown=True)  # fmt: skip
     net: Annotated[str, AfterValidator(readable)] = knob(MINE, "a net of your own, a layer on each line: conv, pool, fc, norm, average, ( a | b ) side by side, ( a + b ) added; options are stride 2, pad 1, groups 2, no bias, floor", label="your net", most=1000, shown=True)  # fmt: skip
     input_size: int = knob(32, "pixels along the side of the picture that your net gets", ge=4, le=WIDEST, stops=(4, 8, 16, 28, 30, 32, 64, 128, 224, 227, 256, 512), shown=True)  # fmt: skip
     batch_size: int = knob(64, "pictures at once: each needs activations of its own, while the weights are shared", ge=1, le=4096, stops=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096), shown=True)  # fmt: skip
@@ -212,6 +212,7 @@ def tally(knobs: CnnKnobs) -> dict[str, Array]:
     for count in ("parameters", "multiplications"):
         sums = np.cumsum(counted[count], axis=1)  # stays nan after the last layer
         counted[f"share_of_{count}"] = sums / np.maximum(np.nanmax(sums, axis=1, keepdims=True), 1)
+        counted[count][counted[count] == 0] = np.nan  # a gap, since the axes are logarithmic
     return counted
 
 
@@ -256,12 +257,12 @@ def panels(knobs: CnnKnobs) -> list[Panel]:
             colours=[colour(name) for name in knobs.nets],
             dashes=[dash(name) for name in knobs.nets],
             xaxis={"range": [0, longest]},
-            yaxis={"type": "log", "tickformat": ".0s", "hoverformat": ".4s"},
+            yaxis={"type": "log", "dtick": 1, "tickformat": ".0s", "hoverformat": ".4s"},
         ),
         _paths_panel(
             knobs,
             "Maps shrink while numbers see more",
-            "Convolutions climb, strides and pools lead to the left. Padding is part of what a number sees, so it may see more than the picture.",
+            "Convolutions climb, strides and pools lead to the right. What a number sees includes padding, so it may be more than the picture.",
             ("side", "sees"),
             None,
             _seeing_axes(nets),
@@ -328,7 +329,7 @@ def _layer_panel(knobs: CnnKnobs, name: str, caption: str, count: Count, longest
         drawn,
         {
             "xaxis": {"title": {"text": "layer"}, "range": [0, longest + 0.5]},
-            "yaxis": {"title": {"text": f"{count} of the layer"}, "type": "log", "tickformat": ".0s"},
+            "yaxis": {"title": {"text": f"{count} of the layer"}, "type": "log", "dtick": 1, "tickformat": ".0s"},
         },
     )
 
@@ -339,9 +340,9 @@ def _seeing_axes(nets: Sequence[Sequence[Sequence[Row]]]) -> dict[str, Any]:
     powers = [2**i for i in range(20)]
     return {
         "xaxis": {
-            "title": {"text": "side of the maps, pixels"},
+            "title": {"text": "side of the maps, numbers"},
             "type": "log",
-            "range": [-0.05, float(np.log10(1.2 * widest))],
+            "range": [float(np.log10(1.2 * widest)), -0.05],
             "tickvals": powers,
         },
         "yaxis": {
