@@ -24,9 +24,10 @@ from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, ref
 
 YOURS = "your net"
 MOST_LAYERS = 60  # of the reader's net: a frame each
-WIDEST = 512  # pixels
+NARROWEST, WIDEST = 4, 512  # pixels along the side of its picture
 STACKS = range(1, 9)  # how many convolutions are stacked
 COUNTS: tuple[Count, ...] = ("parameters", "multiplications", "activations")
+DRAWN = ("parameters", "multiplications", "share_of_parameters", "share_of_multiplications", "side", "sees")
 OWN = "arithmetic, tested against PyTorch's modules"
 
 
@@ -131,7 +132,7 @@ class CnnKnobs(Knobs):
 
     nets: tuple[Name, ...] = knob(("your net", "AlexNet", "VGG19", "ResNet-44"), "which nets are counted side by side", shown=True)  # fmt: skip
     net: Annotated[str, AfterValidator(readable)] = knob(MINE, "a net of your own, a layer on each line: conv, pool, fc, norm, average, ( a | b ) side by side, ( a + b ) added; options are stride 2, pad 1, groups 2, no bias, floor", label="your net", most=1000, shown=True)  # fmt: skip
-    input_size: int = knob(32, "pixels along the side of the picture that your net gets", ge=4, le=WIDEST, stops=(4, 8, 16, 28, 30, 32, 64, 128, 224, 227, 256, 512), shown=True)  # fmt: skip
+    input_size: int = knob(32, "pixels along the side of the picture that your net gets", ge=NARROWEST, le=WIDEST, stops=(4, 8, 16, 28, 30, 32, 64, 128, 224, 227, 256, 512), shown=True)  # fmt: skip
     batch_size: int = knob(64, "pictures at once: each needs activations of its own, while the weights are shared", ge=1, le=4096, stops=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096), shown=True)  # fmt: skip
     channels: int = knob(3, "maps that your net gets: 1 for grey, 3 for colours, 256 inside a larger net", ge=1, le=2048, stops=(1, 3, 64, 192, 256, 512, 1024, 2048))  # fmt: skip
     bytes_per_number: int = knob(4, "memory for one number: 4 for float32, 2 for half the digits", ge=1, le=8, stops=(1, 2, 4, 8))  # fmt: skip
@@ -147,7 +148,7 @@ class CnnKnobs(Knobs):
         try:
             account(chain, self.channels, self.input_size)
         except LayerError as error:
-            fits = [side for side in range(1, WIDEST + 1) if fit(chain, self.channels, side)]
+            fits = [side for side in range(NARROWEST, WIDEST + 1) if fit(chain, self.channels, side)]
             at = bisect(fits, self.input_size)
             near = " and ".join(map(str, fits[max(0, at - 1) : at + 1]))
             way_out = f"; as it stands, your net fits at {near}" if near else ""
@@ -192,7 +193,7 @@ def train(knobs: CnnKnobs, device: torch.device) -> Iterator[Frame]:
         yield Frame(
             layer,
             {name: sums[name][:, layer] for name in COUNTS} | {"memory": knobs.bytes_per_number * numbers[:, layer]},
-            {name: np.where(reached, values, np.nan).astype("f4") for name, values in counted.items()},
+            {name: np.where(reached, counted[name], np.nan).astype("f4") for name in DRAWN},
             layer / last,
         )
 
@@ -201,8 +202,7 @@ def tally(knobs: CnnKnobs) -> dict[str, Array]:
     """What each layer of each net holds, multiplies and sees, each (nets, layers)."""
     nets = layers(knobs)
     shape = (len(nets), max(2, *(len(net) for net in nets)))
-    names = (*COUNTS, "share_of_parameters", "share_of_multiplications", "side", "sees")
-    counted = {name: np.full(shape, np.nan) for name in names}
+    counted = {name: np.full(shape, np.nan) for name in (*DRAWN, "activations")}
     for i, net in enumerate(nets):
         for j, rows in enumerate(net):
             for count in COUNTS:
@@ -227,6 +227,8 @@ def panels(knobs: CnnKnobs) -> list[Panel]:
     """Parameters against multiplications, both by layer, memory, what a number sees, and stacked convolutions."""
     nets = layers(knobs)
     longest = max(2, *(len(net) for net in nets)) - 1
+    pictures, wholes = [net[0] for net in nets], [design(knobs, name).rows() for name in knobs.nets]
+    held = [memory(knobs, rows) for rows in (*pictures, *wholes)]
     return [
         _paths_panel(
             knobs,
@@ -257,7 +259,7 @@ def panels(knobs: CnnKnobs) -> list[Panel]:
             colours=[colour(name) for name in knobs.nets],
             dashes=[dash(name) for name in knobs.nets],
             xaxis={"range": [0, longest]},
-            yaxis={"type": "log", "dtick": 1, "tickformat": ".0s", "hoverformat": ".4s"},
+            yaxis={**_logarithmic(held), "hoverformat": ".4s"},
         ),
         _paths_panel(
             knobs,
@@ -323,15 +325,22 @@ def _layer_panel(knobs: CnnKnobs, name: str, caption: str, count: Count, longest
         )
         for i, (title, net) in enumerate(zip(knobs.nets, layers(knobs), strict=True))
     ]
+    values = [total(rows, count) for net in layers(knobs) for rows in net]
     return Panel(
         name,
         f"{caption} A pool or a norm counts with the layer before it.",
         drawn,
         {
             "xaxis": {"title": {"text": "layer"}, "range": [0, longest + 0.5]},
-            "yaxis": {"title": {"text": f"{count} of the layer"}, "type": "log", "dtick": 1, "tickformat": ".0s"},
+            "yaxis": {"title": {"text": f"{count} of the layer"}, **_logarithmic(values)},
         },
     )
+
+
+def _logarithmic(values: Sequence[int]) -> dict[str, Any]:
+    """An axis for positive counts: where it spans many powers of ten, those alone are marked."""
+    some = [value for value in values if value > 0] or [1]
+    return {"type": "log", "tickformat": ".0s", "dtick": 1 if max(some) > 300 * min(some) else None}
 
 
 def _seeing_axes(nets: Sequence[Sequence[Sequence[Row]]]) -> dict[str, Any]:
@@ -561,9 +570,9 @@ def _yours(rows: Sequence[Row]) -> Claim:
 
 
 def cost(knobs: CnnKnobs) -> Cost:
-    """A few thousand additions of whole numbers: next to nothing."""
-    rows = 70.0 * len(knobs.nets)
-    return Cost(0.0, 0.0, 10.0 * rows, 1e6)
+    """Sums of whole numbers, a few for each row: next to nothing."""
+    rows = sum(len(design(knobs, name).rows()) for name in knobs.nets)
+    return Cost(0.0, 0.0, 1000.0 + 20.0 * rows, 1e6)
 
 
 def shrunk(knobs: CnnKnobs) -> CnnKnobs:
