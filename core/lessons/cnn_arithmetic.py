@@ -292,7 +292,7 @@ def _style(name: str, net: Sequence[Sequence[Row]], size: int) -> dict[str, Any]
         "marker": {
             "color": colour(name),
             "size": size,
-            "symbol": ["square" if rows and rows[0].kind == "fc" else "circle" for rows in net],
+            "symbol": ["square" if rows[0].kind == "fc" else "circle" for rows in net],
         },
         "text": [f"{rows[0].name} → {rows[-1].out}" for rows in net],
         "meta": {"label": name},
@@ -376,7 +376,7 @@ def _stack_panel(knobs: CnnKnobs) -> Panel:
                 text=[f"sees {pixels} × {pixels}" for pixels in sees],
                 hovertemplate="%{text}<br>%{y} weights<extra>" + name + "</extra>",
                 mode="lines+markers",
-                line={"color": FAINT if i else COLOURS[0], "dash": "dash" if i else "solid", "width": 2},
+                line={"color": FAINT, "dash": "dash" if i else "solid", "width": 2},
                 meta={"label": name},
             )
         )
@@ -384,7 +384,7 @@ def _stack_panel(knobs: CnnKnobs) -> Panel:
     ]
     return Panel(
         f"Stacked {size} × {size} convolutions against one large one",
-        "Weights for each pair of channels. Both see the same pixels and shrink the map alike; the stack is cheaper, and has an activation after each layer.",
+        "Weights for each pair of channels. Both see the same pixels and shrink the map alike. From 2 × 2 on the stack is cheaper, and each of its layers has an activation.",
         drawn,
         {
             "xaxis": {
