@@ -57,7 +57,7 @@ def draw(knobs: PerceptronKnobs) -> tuple[Array, Array, Array]:
         start.append(chance.uniform(-knobs.init_scale, knobs.init_scale, (len(RULES), 2)))
         if knobs.same_start:
             start[-1][1] = start[-1][0]
-    return np.moveaxis(x, 2, 0), np.moveaxis(x_test, 2, 0), np.stack(start).T
+    return np.stack(x).transpose(2, 0, 1), np.stack(x_test).transpose(2, 0, 1), np.stack(start).T
 
 
 def label(x: torch.Tensor, labels: str) -> torch.Tensor:
@@ -89,9 +89,8 @@ def rates(knobs: PerceptronKnobs) -> list[float]:
 
 
 def moments(epochs: int) -> list[int]:
-    """The epochs that are looked at: the first ones closely, then ever fewer, and the notebook's hundredth."""
-    early, late = np.geomspace(1, epochs, 20), np.linspace(epochs / 20, epochs, 20)
-    found = {round(each) for each in (*early, *late)} | {NOTEBOOK_EPOCHS}
+    """The epochs that are looked at, even on a logarithmic axis, and the notebook's hundredth among them."""
+    found = {round(each) for each in np.geomspace(1, epochs, 50)} | {NOTEBOOK_EPOCHS}
     return sorted(each for each in found if each <= epochs)
 
 
@@ -167,10 +166,8 @@ class Look:
             pictures["by_rate"] = torch.stack(scores, dim=1).float()  # (rules, rates)
             pictures["accuracies"] = tests.half()
             curves["disagreement"] = self.disagreement(here)
-        progress = epoch / self.knobs.epochs
-        return Frame(
-            epoch, *({name: v.cpu().numpy() for name, v in kind.items()} for kind in (curves, pictures)), progress
-        )
+        plain = [{name: value.cpu().numpy() for name, value in each.items()} for each in (curves, pictures)]
+        return Frame(epoch, curves=plain[0], pictures=plain[1], progress=epoch / self.knobs.epochs)
 
     def accuracy(self, w: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Share of each set's points whose label is the predicted sign: from w (2, rules, sets) to (rules, sets)."""
@@ -214,7 +211,8 @@ def _mean_error_spread(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor
 
 def panels(knobs: PerceptronKnobs) -> list[Panel]:
     """Accuracy over the epochs, the square, the spread over sets, the paired difference, the pull, the learning rates."""
-    axis: dict[str, Any] = {"x": "epochs", "xaxis": {"range": [0, knobs.epochs]}}
+    # Logarithmic, since hinge takes a hundred times the epochs of the perceptron. The start, at 0, is not on it.
+    axis: dict[str, Any] = {"x": "epochs", "xaxis": {"type": "log", "range": [0, math.log10(knobs.epochs)], "dtick": 1}}
     share = {"range": [0, 1.03], "tickformat": ".0%"}
     return [
         lines(
@@ -237,9 +235,9 @@ def panels(knobs: PerceptronKnobs) -> list[Panel]:
             ("hinge − perceptron",),
             y="difference in accuracy",
             band=("difference_low", "difference_high"),
-            extra=[reference([0, knobs.epochs], [0, 0], "no difference")],
+            extra=[reference([1, knobs.epochs], [0, 0], "no difference")],
             colours=COLOURS[2:],
-            yaxis={"tickformat": "+.1%"},
+            yaxis={"tickformat": "+.1~%"},
             **axis,
         ),
         lines(
@@ -282,8 +280,8 @@ def _square_panel() -> Panel:
         thin = go.Scatter(x=many, name=rule, mode="lines", line=style, opacity=0.6)
         traces.append(Switch(thin, {"y": ("boundaries", i)}))
     for name, symbol, row in (("positive", "cross", 0), ("negative", "circle-open", 2)):
-        marker = {"symbol": symbol, "size": 9, "color": COLOURS[4 + row // 2], "line": {"width": 1.5}}
-        dots = go.Scatter(name=f"{name}, first set", mode="markers", marker=marker)
+        marker = {"symbol": symbol, "size": 8, "color": COLOURS[8 + row // 2]}
+        dots = go.Scatter(name=name, mode="markers", marker=marker)
         traces.append(Switch(dots, {"x": ("first_set", row), "y": ("first_set", row + 1)}))
     return Panel(
         "The unit square",
@@ -312,14 +310,13 @@ def _spread_panel(knobs: PerceptronKnobs) -> Panel:
         )
         for i, rule in enumerate(RULES)
     ]
-    low = 0.0 if knobs.labels == "0/1" else 0.4
     return Panel(
         "Spread over the training sets",
         "Test accuracies of all training sets now, box and mean inside: another twenty points, another accuracy.",
         violins,
         {
             "xaxis": {"title": {"text": "rule"}, "type": "category"},
-            "yaxis": {"title": {"text": "classified correctly"}, "range": [low, 1.01], "tickformat": ".0%"},
+            "yaxis": {"title": {"text": "classified correctly"}, "range": [_floor(knobs), 1.01], "tickformat": ".0%"},
         },
     )
 
@@ -339,16 +336,21 @@ def _rate_panel(knobs: PerceptronKnobs) -> Panel:
         )
         for i, rule in enumerate(RULES)
     ]
-    here = reference([knobs.learning_rate] * 2, [0, 1.03], "this run's rate")
+    here = reference([knobs.learning_rate] * 2, [_floor(knobs), 1.03], "this run's rate")
     return Panel(
         "Every learning rate",
         "Mean test accuracy now, for each learning rate: hinge must make its weights long before it is at its best.",
         [here, *drawn],
         {
             "xaxis": {"title": {"text": "learning rate"}, "type": "log", "range": [-3.1, 0.1], "dtick": 1},
-            "yaxis": {"title": {"text": "classified correctly"}, "range": [0, 1.03], "tickformat": ".0%"},
+            "yaxis": {"title": {"text": "classified correctly"}, "range": [_floor(knobs), 1.03], "tickformat": ".0%"},
         },
     )
+
+
+def _floor(knobs: PerceptronKnobs) -> float:
+    """Where axes of accuracies begin: with correct labels a little below guessing."""
+    return 0.0 if knobs.labels == "0/1" else 0.4
 
 
 def facts(knobs: PerceptronKnobs, recording: Recording) -> Facts:
@@ -410,8 +412,8 @@ def claims(knobs: PerceptronKnobs, recording: Recording) -> list[Claim]:
         _both_accurate(found, late),
         _equal_in_the_mean(found, late),
         _hinge_is_steadier(found, late),
-        _hinge_has_the_shorter_tail(found, late),
-        _same_test_points(found, late),
+        _hinge_has_the_shorter_tail(found, late and knobs.training_sets >= 1000),
+        _same_test_points(found, late and knobs.training_sets >= 1000),
         _perceptron_finishes(found, late),
         _hinge_is_late(found, design),
         _ceiling(recording, False),
@@ -419,6 +421,7 @@ def claims(knobs: PerceptronKnobs, recording: Recording) -> list[Claim]:
 
 
 LATE = "it takes labels −1/+1, 20 points, rate 0.1, 1,000 epochs and 500 training sets"
+MANY = 'the difference is small: the preset "Done right" has the 1,000 training sets that it takes'
 BUGGED = "turn labels to 0/1, as the notebook had them"
 
 
@@ -435,7 +438,7 @@ def _both_accurate(found: Facts, decides: bool) -> Claim:
         f"perceptron {perceptron:.1%}, hinge {hinge:.1%}, means over the training sets",
         "at least 95 % each",
         min(perceptron, hinge) >= 0.95 if decides else None,
-        f"{REFERENCE}: 96 % to 97 % each",
+        f"{REFERENCE}: 96.4 % to 96.8 %",
         notebook="53.8 % and 50.5 %",
         hint=LATE,
     )
@@ -450,7 +453,7 @@ def _equal_in_the_mean(found: Facts, decides: bool) -> Claim:
         f"between two sets the difference varies by {100 * (spread or 0.0):.1f} points",
         "less than 1 point either way",
         abs(mean) < 0.01 if decides and mean is not None else None,
-        f"{REFERENCE}: between −0.1 and +0.3 points",
+        f"{REFERENCE}: +0.1 to +0.3 points, each ± 0.1",
         notebook="“better accuracy with the hinge-loss”, of 53.8 % and 50.5 %",
         hint=LATE,
     )
@@ -463,7 +466,7 @@ def _hinge_is_steadier(found: Facts, decides: bool) -> Claim:
         f"standard deviation of the accuracy {hinge:.1%} with hinge, {perceptron:.1%} with the perceptron",
         "smaller with hinge",
         hinge < perceptron if decides else None,
-        f"{REFERENCE}: 2.8 % to 2.9 % against 3.7 % to 3.8 %",
+        f"{REFERENCE}: 2.8 % to 2.9 % against 3.8 % to 3.9 %",
         notebook="“would not change very dramatically”, not tried",
         hint=LATE,
     )
@@ -476,8 +479,8 @@ def _hinge_has_the_shorter_tail(found: Facts, decides: bool) -> Claim:
         f"one set in twenty stays below {hinge:.1%} with hinge, below {perceptron:.1%} with the perceptron",
         "the 5 % quantile is higher with hinge",
         hinge > perceptron if decides else None,
-        f"{REFERENCE}: 91 % against 89 %",
-        hint=LATE,
+        f"{REFERENCE}: 91 % to 92 % against 89 % to 90 %",
+        hint=MANY,
     )
 
 
@@ -488,9 +491,9 @@ def _same_test_points(found: Facts, decides: bool) -> Claim:
         f"two training sets disagree on {hinge:.1%} of them with hinge, {perceptron:.1%} with the perceptron",
         "fewer with hinge",
         hinge < perceptron if decides else None,
-        REFERENCE,
+        f"{REFERENCE}: 4.2 % to 4.7 % against 4.7 % to 5.2 %",
         notebook="question 4, answered without a measurement: hinge",
-        hint=LATE,
+        hint=MANY,
     )
 
 
@@ -513,7 +516,7 @@ def _hinge_is_late(found: Facts, design: bool) -> Claim:
         "" if difference is None else f"{100 * difference:+.1f} points of hinge against the perceptron",
         "at least 5 points worse",
         difference < -0.05 if design and difference is not None else None,
-        f"{REFERENCE}: about 10 points worse",
+        f"{REFERENCE}: 9 to 10 points worse",
         hint="it takes labels −1/+1, 20 points, 100 epochs or more and 500 training sets; any rate will do, the ladder has this one",
     )
 
@@ -563,7 +566,7 @@ def _luck_of_the_start(knobs: PerceptronKnobs, found: Facts, decides: bool) -> C
         "" if spread is None else f"the difference varies by {100 * spread:.1f} points (standard deviation)",
         f"{100 * gap:.1f} points or more",
         spread >= gap if decides and spread is not None and not knobs.same_start and comparable(knobs) else None,
-        REFERENCE,
+        "1,000 training sets of this lesson: 10 points",
         notebook="53.8 % against 50.5 %, taken for an effect of the loss",
         hint="same start must be off and everything else as the notebook had it",
     )
@@ -596,9 +599,9 @@ def cost(knobs: PerceptronKnobs) -> Cost:
     looks = len(moments(knobs.epochs)) + 1
     tested = looks + (looks / 3 + 2) * (len(rates(knobs)) + 1)  # one in three looks at every rate
     bugged = knobs.labels == "0/1"
-    numbers = steps * nets * len(rates(knobs)) * (5.0 if bugged else 3.0) + 8.0 * tested * nets * TESTS
+    numbers = steps * nets * len(rates(knobs)) * (300.0 if bugged else 200.0) + 220.0 * tested * nets * TESTS
     held = 8.0 * nets * (TESTS * 5 + knobs.points * 8) + 5e7
-    return Cost(0.0, numbers, (18.0 if bugged else 9.0) * steps + 60.0 * looks + 10.0 * knobs.training_sets, held)
+    return Cost(0.0, numbers, (12.0 if bugged else 4.0) * steps + 60.0 * looks + 10.0 * knobs.training_sets, held)
 
 
 def shrunk(knobs: PerceptronKnobs) -> PerceptronKnobs:
@@ -737,7 +740,7 @@ LESSON = Lesson(
     shrunk=shrunk,
     predict=Prediction(
         "Twenty training points, drawn again and again: which rule ends with the better test accuracy?",
-        ("the perceptron", "hinge", "equal in the mean, hinge steadier", "equal in the mean, the perceptron steadier"),
+        ("the perceptron", "hinge", "about equal, hinge steadier", "about equal, the perceptron steadier"),
         reveal,
     ),
     hunt=HUNT,
