@@ -222,7 +222,7 @@ def panels(knobs: PerceptronKnobs) -> list[Panel]:
             RULES,
             y="classified correctly",
             band=("test_low", "test_high"),
-            extra=_headline_references(knobs),
+            extra=_ceiling_line(knobs),
             yaxis=share,
             **axis,
         ),
@@ -232,7 +232,7 @@ def panels(knobs: PerceptronKnobs) -> list[Panel]:
             "Hinge minus perceptron",
             "Test accuracy of hinge minus that of the perceptron on the same set: mean, and two standard errors either way.",
             "difference",
-            ("hinge − perceptron",),
+            ("difference",),
             y="difference in accuracy",
             band=("difference_low", "difference_high"),
             extra=[reference([1, knobs.epochs], [0, 0], "no difference")],
@@ -253,23 +253,12 @@ def panels(knobs: PerceptronKnobs) -> list[Panel]:
     ]
 
 
-def _headline_references(knobs: PerceptronKnobs) -> list[Still | Grow]:
-    """The notebook's two accuracies where it had them and, with its labels, the ceiling they cannot pass."""
+def _ceiling_line(knobs: PerceptronKnobs) -> list[Grow]:
+    """With the notebook's labels: what no accuracy can pass."""
     if knobs.labels != "0/1":
         return []
     style = {"mode": "lines", "line": {"color": FAINT, "dash": "dot", "width": 1.5}, "meta": {"reference": True}}
-    ceiling = Grow(go.Scatter(name="share of positives", **style), "positives", 0)
-    marks = [
-        reference(
-            [min(NOTEBOOK_EPOCHS, knobs.epochs)],
-            [accuracy],
-            f"notebook: {rule} {accuracy:.1%}",
-            mode="markers",
-            marker={"symbol": "x", "size": 9, "color": COLOURS[i]},
-        )
-        for i, (rule, accuracy) in enumerate(NOTEBOOK_ACCURACY.items())
-    ]
-    return [ceiling, *marks]
+    return [Grow(go.Scatter(name="share of positives", **style), "positives", 0)]
 
 
 def _square_panel() -> Panel:
@@ -310,10 +299,21 @@ def _spread_panel(knobs: PerceptronKnobs) -> Panel:
         )
         for i, rule in enumerate(RULES)
     ]
+    marks = [
+        reference(
+            [rule],
+            [accuracy],
+            f"notebook: {rule} {accuracy:.1%}",
+            mode="markers",
+            marker={"symbol": "x", "size": 9, "color": FAINT, "line": {"width": 1, "color": "white"}},
+        )
+        for rule, accuracy in NOTEBOOK_ACCURACY.items()
+        if comparable(knobs)
+    ]
     return Panel(
         "Spread over the training sets",
-        "Test accuracies of all training sets now, box and mean inside: another twenty points, another accuracy.",
-        violins,
+        "Test accuracies of all training sets now, box and mean inside: another set, another accuracy.",
+        [*violins, *marks],
         {
             "xaxis": {"title": {"text": "rule"}, "type": "category"},
             "yaxis": {"title": {"text": "classified correctly"}, "range": [_floor(knobs), 1.01], "tickformat": ".0%"},
@@ -526,7 +526,7 @@ def _ceiling(recording: Recording, decides: bool) -> Claim:
     positives = float(recording.last("positives")[0])
     return Claim(
         "With labels 0/1, accuracy never exceeds the share of positives, in any set at any moment",
-        f"at best {100 * highest:+.1f} points above the set's own share; on average {positives:.1%} are positive",
+        f"{100 * highest:.1f} points above the set's own share at most; on average {positives:.1%} are positive",
         "never above it",
         highest <= 0 if decides else None,
         "a prediction of −1 or +1 never equals a label of 0",
