@@ -6,7 +6,8 @@ little. The notebook compared one training set, and one start for each rule. Her
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -74,8 +75,8 @@ def pull(y: torch.Tensor, score: torch.Tensor, margins: torch.Tensor) -> torch.T
     return y * (y * score <= margins)
 
 
-def notebook_pull(y: torch.Tensor, score: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
-    """The same as the notebook has it, line by line; scores are (..., rules, sets)."""
+def notebook_pull(y: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
+    """The same as the notebook has it, in its own words; scores are (..., rules, sets)."""
     y_pred = score.sign()
     y_error = y - y_pred
     total_loss = (1 - y_pred).clamp(min=0)
@@ -103,16 +104,16 @@ def train(knobs: PerceptronKnobs, device: torch.device) -> Iterator[Frame]:
     answers = list(y.T.contiguous())  # each (sets,)
     lr = torch.tensor(rates(knobs), device=device, dtype=x.dtype)[:, None, None]
     margins = torch.tensor([0.0, knobs.margin], device=device, dtype=x.dtype)[:, None]  # (rules, 1)
-    rule = notebook_pull if knobs.labels == "0/1" else pull
+    rule = notebook_pull if knobs.labels == "0/1" else partial(pull, margins=margins)
     w = start[:, None].repeat(1, len(lr), 1, 1)  # (2, rates, rules, sets)
 
-    look = Look(knobs, x, y, x_test, margins)
+    look = Look(knobs, rule, x, y, x_test)
     yield look.frame(w, 0, whole=True)
     shown = moments(knobs.epochs)
     for epoch in range(1, knobs.epochs + 1):
         for point, answer in zip(points, answers, strict=True):
             score = (w * point).sum(dim=0)  # (rates, rules, sets)
-            w += lr * rule(answer, score, margins) * point
+            w += lr * rule(answer, score) * point
         if epoch in shown:
             whole = shown.index(epoch) % 3 == 0 or epoch in (NOTEBOOK_EPOCHS, knobs.epochs)
             yield look.frame(w, epoch, whole)
@@ -124,15 +125,14 @@ class Look:
     def __init__(
         self,
         knobs: PerceptronKnobs,
+        rule: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
         x: torch.Tensor,  # (2, sets, points)
         y: torch.Tensor,  # (sets, points)
         x_test: torch.Tensor,  # (2, sets, tests)
-        margins: torch.Tensor,  # (rules, 1)
     ) -> None:
-        self.knobs, self.x, self.y, self.x_test, self.margins = knobs, x, y, x_test, margins
+        self.knobs, self.rule, self.x, self.y, self.x_test = knobs, rule, x, y, x_test
         self.y_test = label(x_test, knobs.labels)  # (sets, tests)
         self.positives = (self.y_test == 1).to(y.dtype).mean(dim=1)  # (sets,)
-        self.rule = notebook_pull if knobs.labels == "0/1" else pull
 
     def frame(self, w: torch.Tensor, epoch: int, whole: bool) -> Frame:
         """Everything that the panels show; what takes long only where the look is a `whole` one."""
@@ -177,7 +177,7 @@ class Look:
     def pulling(self, w: torch.Tensor) -> torch.Tensor:
         """Share of the training points that would move w now, (rules,)."""
         score = torch.einsum("crs,csn->nrs", w, self.x)  # (points, rules, sets)
-        moved = self.rule(self.y.T[:, None], score, self.margins) != 0
+        moved = self.rule(self.y.T[:, None], score) != 0
         return moved.to(w.dtype).mean(dim=(0, 2))
 
     def disagreement(self, w: torch.Tensor) -> torch.Tensor:
@@ -339,7 +339,7 @@ def _rate_panel(knobs: PerceptronKnobs) -> Panel:
     here = reference([knobs.learning_rate] * 2, [_floor(knobs), 1.03], "this run's rate")
     return Panel(
         "Every learning rate",
-        "Mean test accuracy now, for each learning rate: hinge must make its weights long before it is at its best.",
+        "Mean test accuracy now, for each learning rate: at small rates hinge is late, since its weights have far to grow.",
         [here, *drawn],
         {
             "xaxis": {"title": {"text": "learning rate"}, "type": "log", "range": [-3.1, 0.1], "dtick": 1},
@@ -400,7 +400,7 @@ def claims(knobs: PerceptronKnobs, recording: Recording) -> list[Claim]:
     whole = recording.progress >= 1.0
     if knobs.labels == "0/1":
         return [
-            _ceiling(recording, True),
+            _ceiling(recording, whole),
             _never_finishes(recording, whole),
             _twins(knobs, recording, whole),
             _luck_of_the_start(knobs, found, whole),
@@ -416,13 +416,12 @@ def claims(knobs: PerceptronKnobs, recording: Recording) -> list[Claim]:
         _same_test_points(found, late and knobs.training_sets >= 1000),
         _perceptron_finishes(found, late),
         _hinge_is_late(found, design),
-        _ceiling(recording, False),
     ]
 
 
 LATE = "it takes labels −1/+1, 20 points, rate 0.1, 1,000 epochs and 500 training sets"
+ENDED = "let the run come to its end"
 MANY = 'the difference is small: the preset "Done right" has the 1,000 training sets that it takes'
-BUGGED = "turn labels to 0/1, as the notebook had them"
 
 
 def _of_both(found: Facts, name: str) -> tuple[float, float]:
@@ -450,7 +449,7 @@ def _equal_in_the_mean(found: Facts, decides: bool) -> Claim:
     return Claim(
         "In the mean, hinge is not better by anything that matters",
         f"{100 * (mean or 0.0):+.2f} ± {100 * (error or 0.0):.2f} points (standard error): {verdict}; "
-        f"between two sets the difference varies by {100 * (spread or 0.0):.1f} points",
+        f"from set to set it varies by {100 * (spread or 0.0):.1f} points",
         "less than 1 point either way",
         abs(mean) < 0.01 if decides and mean is not None else None,
         f"{REFERENCE}: +0.1 to +0.3 points, each ± 0.1",
@@ -531,7 +530,7 @@ def _ceiling(recording: Recording, decides: bool) -> Claim:
         highest <= 0 if decides else None,
         "a prediction of −1 or +1 never equals a label of 0",
         notebook="53.8 % positive, accuracy 53.8 %",
-        hint=BUGGED,
+        hint=ENDED,
     )
 
 
@@ -543,7 +542,7 @@ def _never_finishes(recording: Recording, decides: bool) -> Claim:
         "as many as are negative, or more",
         pulling >= negatives if decides else None,
         "the error 0 − sign(w·x) is −1 or +1, never 0",
-        hint="run it to its end",
+        hint=ENDED,
     )
 
 
@@ -696,8 +695,8 @@ That is why its final lines lie closer together, and why it takes long: with twe
 
 **Rate and margin are one knob.** Divide the rule by $\eta$: $v=w/\eta$ moves by $y\,x$ where $y\,v\cdot x\le a/\eta$.
 Only $a/\eta$ and the start $w_0/\eta$ matter. From $w_0=0$ the perceptron classifies alike at every rate; and hinge at
-a very large rate is a perceptron, at a small one it has far to go. A start of length 3 must be unlearned first: that takes both rules
-about $\lVert w_0\rVert/\eta$ steps.
+a very large rate is a perceptron, at a small one it has far to go. A start away from 0 must be unlearned first, by both rules, which takes
+some $\lVert w_0\rVert/\eta$ steps.
 
 **A difference and its error.** Both rules see the same sets, so the difference is taken set by set. With standard
 deviation $s$ over $n$ sets its mean has the standard error $s/\sqrt n$; a mean within two of these is no real difference.

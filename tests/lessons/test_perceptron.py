@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -140,7 +141,8 @@ def test_rules_share_their_start_where_they_should():
 
 def look(knobs):
     x, x_test, start = (torch.from_numpy(each.copy()) for each in lesson.draw(knobs))
-    return lesson.Look(knobs, x, lesson.label(x, knobs.labels), x_test, MARGINS), start
+    rule = partial(lesson.pull, margins=MARGINS)
+    return lesson.Look(knobs, rule, x, lesson.label(x, knobs.labels), x_test), start
 
 
 def test_disagreement_is_that_of_all_pairs_of_sets():
@@ -249,7 +251,9 @@ def test_the_preset_is_the_notebooks_program_and_gives_its_number():
 def test_its_ceiling_holds_with_its_labels_and_is_broken_by_right_ones(bugged, too_soon):
     assert verdict(NOTEBOOK, bugged, "never exceeds") is True
     assert verdict(NOTEBOOK, too_soon, "never exceeds") is False
-    assert verdict(PerceptronKnobs(), too_soon, "never exceeds") is None
+    assert not any(
+        "never exceeds" in sentence for sentence in verdicts(PerceptronKnobs(), too_soon)
+    )  # nothing given away
     found = lesson.facts(NOTEBOOK, bugged)
     assert max(found[f"test_accuracy_mean[{rule}]"] for rule in lesson.RULES) <= found["positive_fraction"]
 
@@ -278,10 +282,10 @@ def test_another_start_moves_more_than_it_reports(bugged):
 def test_its_hinge_branch_has_no_effect_until_the_labels_are_right():
     score = torch.tensor([-2.0, -0.5, 0.0, 0.5, 2.0]).expand(2, 5)
     for y in (0.0, 1.0):
-        pulled = lesson.notebook_pull(torch.full((5,), y), score, MARGINS)
+        pulled = lesson.notebook_pull(torch.full((5,), y), score)
         assert torch.equal(pulled[0], pulled[1])
         assert torch.equal(pulled[0], y - score[0].sign())
-    perceptron, hinge = lesson.notebook_pull(torch.full((5,), -1.0), score, MARGINS)
+    perceptron, hinge = lesson.notebook_pull(torch.full((5,), -1.0), score)
     assert perceptron.tolist() == [0, 0, -1, -2, -2]
     assert hinge.tolist() == [-1, -1, -1, -2, -2]  # correct negatives pull
 
@@ -292,7 +296,7 @@ def test_its_hinge_branch_has_no_effect_until_the_labels_are_right():
 def test_the_classroom_decides_what_five_hundred_sets_can(classroom):
     found = verdicts(PerceptronKnobs(), classroom)
     assert list(found.values()).count(True) == 5
-    assert list(found.values()).count(None) == 3
+    assert list(found.values()).count(None) == 2
     assert verdict(PRESETS["Done right"], classroom, "shorter tail") is True
     assert verdict(PRESETS["Done right"], classroom, "fewer test points") is True
 
@@ -318,6 +322,7 @@ def test_nothing_is_decided_before_the_end():
     for frame in itertools.islice(lesson.train(knobs, CPU), 3):
         recording.append(frame)
     assert set(verdicts(knobs, recording).values()) == {None}
+    assert set(verdicts(NOTEBOOK, recording).values()) == {None}
 
 
 def test_the_reveal_tells_a_real_difference_from_chance():
