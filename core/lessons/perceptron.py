@@ -500,7 +500,7 @@ def _perceptron_finishes(found: Facts, decides: bool) -> Claim:
     accuracy = found["train_accuracy_mean[perceptron]"] or 0.0
     return Claim(
         "The perceptron comes to an end: it classifies every training point correctly and stops",
-        f"{accuracy:.2%} of the training points, over all sets",
+        f"{accuracy:.3%} of the training points, over all sets",
         "at least 99.9 %",
         accuracy >= 0.999 if decides else None,
         "Novikoff 1962: on separable points the number of mistakes is finite",
@@ -647,7 +647,7 @@ HUNT = (
     Mistake(
         "Two programs, one result",
         (
-            "Choose the notebook's settings with “same start” on: how far do the two curves part?",
+            "Run “The notebook's program, same start”: how far do the two curves part?",
             "When does the hinge branch run? It asks for `y_error == 0 and total_loss > 0`.",
             "total_loss is max(0, 1 − sign(w·x)). What is it where sign(w·x) equals y?",
         ),
@@ -659,7 +659,7 @@ HUNT = (
     Mistake(
         "0.538 against 0.505",
         (
-            "Each program drew weights of its own to start from. Turn “same start” off and look at the violins.",
+            "Each program drew weights of its own to start from. Run the preset and look at the violins.",
             "How much does the difference vary from one training set to the next?",
         ),
         "Two runs of one and the same program, from two random starts. With the notebook's settings a new start moves "
