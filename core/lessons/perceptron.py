@@ -164,7 +164,7 @@ class Look:
         if whole:
             scores = [self.accuracy(each, self.x_test, self.y_test).mean(dim=1) for each in each_rate]
             pictures["by_rate"] = torch.stack(scores, dim=1).float()  # (rules, rates)
-            pictures["accuracies"] = tests.half()
+            pictures["accuracies"] = tests.sort(dim=1).values.half()  # in order, for the table
             curves["disagreement"] = self.disagreement(here)
         plain = [{name: value.cpu().numpy() for name, value in each.items()} for each in (curves, pictures)]
         return Frame(epoch, curves=plain[0], pictures=plain[1], progress=epoch / self.knobs.epochs)
@@ -287,6 +287,7 @@ def _spread_panel(knobs: PerceptronKnobs) -> Panel:
     violins = [
         Switch(
             go.Violin(
+                x=[rule] * knobs.training_sets,
                 name=rule,
                 line={"color": COLOURS[i], "width": 1.5},
                 spanmode="hard",  # no density beyond 100 %
@@ -681,7 +682,11 @@ HUNT = (
 THEORY = r"""
 **One loss, two rules.** For a label $y\in\{-1,+1\}$ and $L=\max(0,\;a-y\,w\cdot x)$ a step of gradient descent on one
 point is
-$$w \;\leftarrow\; w+\eta\,y\,x \quad\text{if } y\,w\cdot x\le a,\qquad\text{otherwise } w \text{ stays.}$$
+
+$$
+w \;\leftarrow\; w+\eta\,y\,x \quad\text{if } y\,w\cdot x\le a,\qquad\text{otherwise } w \text{ stays.}
+$$
+
 $a=0$ is the perceptron: it learns from mistakes only. $a=1$ is hinge: a point that is right by less than the margin
 pulls as well.
 
@@ -695,8 +700,8 @@ That is why its final lines lie closer together, and why it takes long: with twe
 
 **Rate and margin are one knob.** Divide the rule by $\eta$: $v=w/\eta$ moves by $y\,x$ where $y\,v\cdot x\le a/\eta$.
 Only $a/\eta$ and the start $w_0/\eta$ matter. From $w_0=0$ the perceptron classifies alike at every rate; and hinge at
-a very large rate is a perceptron, at a small one it has far to go. A start away from 0 must be unlearned first, by both rules, which takes
-some $\lVert w_0\rVert/\eta$ steps.
+a very large rate is a perceptron, at a small one it has far to go. A start away from 0 must be unlearned first, by both
+rules, which takes some $\lVert w_0\rVert/\eta$ steps.
 
 **A difference and its error.** Both rules see the same sets, so the difference is taken set by set. With standard
 deviation $s$ over $n$ sets its mean has the standard error $s/\sqrt n$; a mean within two of these is no real difference.
