@@ -164,7 +164,7 @@ class Look:
         if whole:
             scores = [self.accuracy(each, self.x_test, self.y_test).mean(dim=1) for each in each_rate]
             pictures["by_rate"] = torch.stack(scores, dim=1).float()  # (rules, rates)
-            pictures["accuracies"] = tests.sort(dim=1).values.half()  # in order, for the table
+            pictures["accuracies"] = tests.sort(dim=1).values.float()  # in order, for the table
             curves["disagreement"] = self.disagreement(here)
         plain = [{name: value.cpu().numpy() for name, value in each.items()} for each in (curves, pictures)]
         return Frame(epoch, curves=plain[0], pictures=plain[1], progress=epoch / self.knobs.epochs)

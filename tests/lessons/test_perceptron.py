@@ -89,7 +89,7 @@ def test_training_is_scikit_learns(same_start):
     np.testing.assert_allclose(recording.last("test_accuracy"), tests.mean(axis=1), atol=1e-12)
     np.testing.assert_allclose(recording.last("train_accuracy"), trains.mean(axis=1), atol=1e-12)
     np.testing.assert_allclose(recording.last("first_accuracy"), tests[:, 0], atol=1e-12)
-    np.testing.assert_allclose(recording.picture("accuracies"), np.sort(tests), atol=1e-3)
+    np.testing.assert_allclose(recording.picture("accuracies"), np.sort(tests), atol=1e-6)
     np.testing.assert_allclose(recording.last("test_sd"), tests.std(axis=1, ddof=1), atol=1e-12)
     np.testing.assert_allclose(recording.last("test_low"), np.quantile(tests, 0.05, axis=1), atol=1e-12)
     found = lesson.facts(knobs, recording)
@@ -241,7 +241,7 @@ def test_the_preset_is_the_notebooks_program_and_gives_its_number():
     expected = [notebook_run(chance) for _ in range(5)]
     recording = run(few(NOTEBOOK))
     accuracies = np.array([both for *both, _ in expected]).T  # (rules, sets)
-    np.testing.assert_allclose(recording.picture("accuracies"), np.sort(accuracies), atol=1e-3)
+    np.testing.assert_allclose(recording.picture("accuracies"), np.sort(accuracies), atol=1e-6)
     np.testing.assert_allclose(recording.last("test_accuracy"), accuracies.mean(axis=1), atol=1e-12)
     np.testing.assert_allclose(recording.last("first_accuracy"), expected[0][:2], atol=1e-12)
     np.testing.assert_allclose(recording.last("positives"), [np.mean([p for *_, p in expected]), 0.538], atol=1e-12)
