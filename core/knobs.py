@@ -265,4 +265,7 @@ def _way_out(name: str, presets: Mapping[str, Knobs]) -> str:
     if not presets or not name:
         return "."
     title = RIGHT if RIGHT in presets else next(iter(presets))
-    return f'; the preset "{title}" uses {spell(getattr(presets[title], name))}.'
+    value = getattr(presets[title], name)
+    if isinstance(value, str) and (len(value) > 60 or not value.isprintable()):
+        return f'; the preset "{title}" has one that works.'
+    return f'; the preset "{title}" uses {spell(value)}.'

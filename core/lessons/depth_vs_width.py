@@ -244,12 +244,13 @@ class Look:
         `epochs`: at the end, how many each net was trained for, (nets,).
         """
         charts, over = self.charts, epochs is not None
+        seconds = np.where(self.nets.seconds > 0, self.nets.seconds, np.nan)  # a logarithmic axis has no 0
         pictures = {
             "rmse": charts.by_depth(test_rmse),
             "rmse_by_units": charts.mean_by(charts.units, test_rmse),
             "rmse_by_parameters": charts.mean_by(charts.parameters, test_rmse),
-            "seconds": charts.by_depth(self.nets.seconds),
-            "seconds_by_parameters": charts.mean_by(charts.parameters, self.nets.seconds),
+            "seconds": charts.by_depth(seconds),
+            "seconds_by_parameters": charts.mean_by(charts.parameters, seconds),
         }
         if epoch == 0:
             pictures["mean_line"] = np.full(2, self.task.y_test.std())
@@ -313,7 +314,7 @@ def panels(knobs: DepthKnobs) -> list[Panel]:
     """Errors by units and parameters, the surfaces, learning curves, and time."""
     charts = Charts(knobs)
     top = {"range": [0, 1.15 * SPREAD], "title": {"text": "test RMSE"}}
-    log = {"type": "log", "exponentformat": "power"}
+    log = {"type": "log", "tickformat": "~g", "nticks": 8}
     units = {**_around(charts.units), "title": {"text": "hidden units"}}
     count = {**_around(charts.parameters), "title": {"text": "trainable parameters"}}
     return [
@@ -360,7 +361,12 @@ def panels(knobs: DepthKnobs) -> list[Panel]:
 
 def _around(x: Array) -> dict[str, Any]:
     """A logarithmic axis that shows all of x."""
-    return {"type": "log", "range": [math.log10(x.min() / 1.3), math.log10(x.max() * 1.3)], "dtick": "D2"}
+    return {
+        "type": "log",
+        "range": [math.log10(x.min() / 1.3), math.log10(x.max() * 1.3)],
+        "tickformat": "~s",
+        "nticks": 8,
+    }
 
 
 def _predict_the_mean(x: Array) -> list[Switch]:
