@@ -190,8 +190,8 @@ class Look:
             {
                 "functions": outputs[:, 0, self.knobs.points :: EACH],
                 "band": band,
-                "net": self.drawing.nodes(self.nets.masks).astype("f2"),
-                "edges": self.drawing.edges(self.nets.masks).astype("f2"),
+                "net": self.drawing.nodes(self.nets.masks).astype("f4"),
+                "edges": self.drawing.edges(self.nets.masks).astype("f4"),
                 "gain": gain.astype("f4"),
                 "gain_band": np.repeat([[centre - spread], [centre], [centre + spread]], 2, axis=1).astype("f4"),
             },
