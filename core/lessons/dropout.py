@@ -183,7 +183,7 @@ class Look:
         train, validation = self.scores(outputs.astype(np.float64))
         band, sampled = self.band()
         gain = validation[1] - validation[0]
-        centre, spread = gain.mean(), gain.std(ddof=1) if len(gain) > 1 else math.nan
+        mean, chance = gain.mean(), np.quantile(tossed(gain), 0.95)
         return Frame(
             epoch,
             {"train_mse": train, "validation_mse": validation, **sampled},
@@ -193,7 +193,7 @@ class Look:
                 "net": self.drawing.nodes(self.nets.masks).astype("f4"),
                 "edges": self.drawing.edges(self.nets.masks).astype("f4"),
                 "gain": gain.astype("f4"),
-                "gain_band": np.repeat([[centre - spread], [centre], [centre + spread]], 2, axis=1).astype("f4"),
+                "mean_gain": np.repeat([[mean], [-chance], [chance]], 2, axis=1).astype("f4"),
             },
             epoch / self.knobs.epochs,
         )
@@ -354,22 +354,24 @@ def _gain_panel(knobs: DropoutKnobs) -> Panel:
     sets = np.arange(1, knobs.data_sets + 1)
     ends = [0.5, knobs.data_sets + 0.5]
     edge: dict[str, Any] = {"x": ends, "mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-    band = {**edge, "fill": "tonexty", "fillcolor": "rgba(138,143,152,0.3)"}
+    fill: dict[str, Any] = {"fill": "tonexty", "fillcolor": "rgba(138,143,152,0.25)"}
+    band = {**edge, **fill, "showlegend": True, "name": "a mean by chance"}
     traces: list[Switch | Still] = [
         Switch(go.Bar(x=sets, name="gain by data set", marker={"color": WITH}, width=0.55), {"y": "gain"}),
         Still(reference(ends, [0, 0], "no difference", line={"color": FAINT, "width": 1.5}).trace),
     ]
     if knobs.data_sets > 1:
-        mean = go.Scatter(x=ends, name="mean ± sd", mode="lines", line={"color": FAINT, "dash": "dash", "width": 2})
-        traces += [
-            Switch(go.Scatter(**edge), {"y": ("gain_band", 0)}),
-            Switch(go.Scatter(**band), {"y": ("gain_band", 2)}),
-            Switch(mean, {"y": ("gain_band", 1)}),
+        mean = go.Scatter(x=ends, name="mean", mode="lines", line={"color": WITH, "dash": "dash", "width": 2})
+        traces.append(Switch(mean, {"y": ("mean_gain", 0)}))
+    if knobs.data_sets >= ENOUGH:
+        traces[:0] = [
+            Switch(go.Scatter(**edge), {"y": ("mean_gain", 1)}),
+            Switch(go.Scatter(**band), {"y": ("mean_gain", 2)}),
         ]
     reach = max(knobs.noise**2, 0.005)
     return Panel(
         "What dropout gains, data set by data set",
-        "Error on new points without dropout less that with it: above 0 dropout is the better. If the band holds 0, there is no real difference.",
+        "Error on new points without dropout less that with it: above 0 dropout is the better. In the grey band lie 95 % of the means that tossed signs would give: a mean inside it is no real difference.",
         traces,
         {
             "xaxis": {"title": {"text": "data set"}, "range": ends, "tickvals": sets.tolist()},
@@ -426,7 +428,7 @@ def facts(knobs: DropoutKnobs, recording: Recording) -> Facts:
     found["validation_gain"] = _number(gain.mean())
     found["validation_gain_spread"] = _number(gain.std(ddof=1)) if len(gain) > 1 else None
     found["data_sets_helped"] = float((gain > 0).sum())
-    found["gain_by_chance"] = by_chance(gain)
+    found["gain_by_chance"] = by_chance(gain) if np.isfinite(gain).all() else None
     for curve in ("sample_spread", "sample_gap", "evaluation_difference", "zero_rate_differing"):
         found[curve] = _number(recording.last(curve)) if curve in recording.curves else None
     ratios = recording.picture("ratios")  # (rules, layers)
@@ -442,13 +444,18 @@ def gains(recording: Recording) -> Array:
     return np.asarray(without - with_dropout)
 
 
-def by_chance(gain: Array) -> float:
-    """How often tossing the sign of every gain (data_sets,) makes their mean as far from 0: an exact paired test.
+def tossed(gain: Array) -> Array:
+    """How far from 0 the mean of the gains (data_sets,) lies when their signs are tossed, in all ways there are.
 
-    Were dropout neither good nor bad, each gain could as well have had the other sign (Fisher 1935).
+    Were dropout neither good nor bad, each gain could as well have had the other sign: an exact paired test.
     """
     signs = np.array(list(product((-1, 1), repeat=len(gain))))  # (2 ** data_sets, data_sets)
-    return float((np.abs(signs @ gain) >= abs(gain.sum()) * (1 - 1e-9)).mean())
+    return np.asarray(np.abs(signs @ gain) / len(gain))
+
+
+def by_chance(gain: Array) -> float:
+    """How often tossed signs take the mean as far from 0 as it is."""
+    return float((tossed(gain) >= abs(gain.mean()) * (1 - 1e-9)).mean())
 
 
 def _number(value: Any) -> float | None:
@@ -503,18 +510,22 @@ def _wrong_rule(knobs: DropoutKnobs, found: Facts) -> Claim:
 
 
 def _helps(knobs: DropoutKnobs, recording: Recording, found: Facts, ended: bool) -> Claim:
-    gain, chance = gains(recording), found["gain_by_chance"] or 0.0
+    gain, chance = gains(recording), found["gain_by_chance"]
     mean = float(gain.mean())
-    plain = "more than chance" if chance <= 0.05 else "overlap: no real difference"
-    decides = ended and len(gain) >= ENOUGH and knobs.rate > 0
+    decides = ended and len(gain) >= ENOUGH and knobs.rate > 0 and chance is not None
+    plain = (
+        f"; {chance:.1%} by chance: {'more than chance' if chance <= 0.05 else 'overlap, no real difference'}"
+        if decides and chance is not None
+        else ""
+    )
     said = (
         f"{abs(mean):.4f} {'better' if mean >= 0 else 'worse'}, better in {(gain > 0).sum()} of {len(gain)} data sets"
     )
     return Claim(
         "On new points dropout beats the same net without it, by more than chance",
-        said + (f"; {chance:.1%} by chance: {plain}" if len(gain) >= ENOUGH else "; too few to tell from chance"),
+        said + plain,
         "better on average, and at most 5 % by chance",
-        mean > 0 and chance <= 0.05 if decides else None,
+        mean > 0 and chance <= 0.05 if decides and chance is not None else None,
         "paired test: same data, same start, signs of the gains tossed in all ways",
         notebook=f"no control: 0.0355 at 0.2 and 0.0327 at 0.05, both with 1024 units, against {NARROWER:.4f} with 512",
         hint=f"it takes {ENOUGH} data sets or more and a rate above 0",
@@ -676,7 +687,7 @@ NOTEBOOK_SETTINGS = {"depth": 5, "where": "all but the last", "init": "normal 0.
 PRESETS: Mapping[str, DropoutKnobs] = {
     "Classroom": DropoutKnobs(),
     "As the notebook ran it": DropoutKnobs.parse({**NOTEBOOK_SETTINGS, "width": 1024, "data_sets": 1}),
-    "Done right": DropoutKnobs.parse({**NOTEBOOK_SETTINGS, "width": 512, "data_sets": 6}),
+    "Done right": DropoutKnobs.parse({**NOTEBOOK_SETTINGS, "width": 512, "data_sets": 10}),
     "As the text says": DropoutKnobs(rule="notebook", data_sets=6, epochs=1000),
     "Half of the units": DropoutKnobs(rate=0.5, epochs=3000, data_sets=6),
 }
