@@ -246,3 +246,12 @@ def test_the_cost_counts_the_matrix_products_that_run(monkeypatch):
     with FlopCounterMode(display=False) as counted:
         record(turned)
     assert LESSON.cost(turned).flops == pytest.approx(counted.get_total_flops(), rel=0.15)
+
+
+@pytest.mark.parametrize(("at_end", "expected"), [(0.05, True), (0.02, False)])
+def test_stopping_in_time_is_compared_with_dropout_at_the_end(at_end, expected):
+    recording = Recording()
+    for step, errors in enumerate([(0.1, 0.1), (0.08, 0.03), (at_end, 0.06)]):
+        both = np.array(errors)[:, None]
+        recording.append(Frame(step, {"train_mse": both, "validation_mse": both}, progress=step / 2))
+        assert holds(knobs(epochs=300), recording, "stopped at its best epoch") is (expected if step == 2 else None)
