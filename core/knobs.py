@@ -232,7 +232,7 @@ def spell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 10**15 else f"{value:g}"
     if isinstance(value, int) and abs(value) >= 10**15:
         return "a whole number of more than 15 digits"
     return clip(str(value))
