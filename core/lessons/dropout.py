@@ -279,7 +279,7 @@ def panels(knobs: DropoutKnobs) -> list[Panel]:
     """The functions and their band, the net with its mask, both errors, the gain by data set, and the three rules."""
     seen = NOTEBOOK.get(knobs.rate) if comparable(knobs) else None
     ends = [0, knobs.epochs]
-    notebook = [[reference(ends, [mse] * 2, f"notebook: {mse:.4f}")] for mse in seen] if seen else [[], []]
+    notebook = [[reference(ends, [mse] * 2, f"notebook, 1024 units: {mse:.4f}")] for mse in seen] if seen else [[], []]
     floor = [reference(ends, [knobs.noise**2] * 2, "noise alone", line={"color": FAINT, "dash": "solid", "width": 1})]
     axes: dict[str, Any] = {
         "x": "epochs",
@@ -310,7 +310,7 @@ def _functions_panel(knobs: DropoutKnobs) -> Panel:
     reach = float(np.abs(truth(grid())).max()) + 2.5 * knobs.noise + 0.1
     return Panel(
         "What they have learned",
-        f"Both nets of the first data set, judged whole (lines), and the one with dropout under random masks: mean (dotted) ± 2 sd of {SAMPLES}.",
+        f"Both nets of the first data set, judged whole (lines), and the one with dropout under random masks: mean (dotted) ± 2 sd over {SAMPLES} of them.",
         [
             Still(go.Scatter(x=grid(), y=truth(grid()), name="true curve", mode="lines", line={"color": FAINT, "width": 4}, opacity=0.5, meta={"reference": True})),
             Still(go.Scatter(x=x, y=y, name="training points", mode="markers", marker=dots, meta={"reference": True})),
@@ -368,11 +368,14 @@ def _gain_panel(knobs: DropoutKnobs) -> Panel:
             Switch(go.Scatter(**edge), {"y": ("mean_gain", 1)}),
             Switch(go.Scatter(**band), {"y": ("mean_gain", 2)}),
         ]
+    verdict = f"It takes {ENOUGH} data sets to tell a gain from chance."
+    if knobs.data_sets >= ENOUGH:
+        verdict = "In the grey band lie 95 % of the means that tossed signs would give: a mean inside it is no real difference."
     # The rule of the text judges a net that hardly moves: its error is the variance of the curve.
     reach = 0.3 if knobs.rule == "notebook" else max(knobs.noise**2, 0.005)
     return Panel(
         "What dropout gains, data set by data set",
-        "Error on new points without dropout less that with it: above 0 dropout is the better. In the grey band lie 95 % of the means that tossed signs would give: a mean inside it is no real difference.",
+        f"Error on new points without dropout less that with it: above 0 dropout is the better. {verdict}",
         traces,
         {
             "xaxis": {"title": {"text": "data set"}, "range": ends, "tickvals": sets.tolist()},
@@ -408,7 +411,7 @@ def _rules_panel(knobs: DropoutKnobs) -> Panel:
 
 
 def comparable(knobs: DropoutKnobs) -> bool:
-    """Whether the notebook's numbers speak about such a run: its net and its rule, though not its data."""
+    """Whether the notebook's numbers speak about such a run: its depth, points and rule, though not its data."""
     return (knobs.depth, knobs.points, knobs.rule, knobs.input_rate, knobs.noise) == (5, 50, "inverted", 0.0, 0.15)
 
 
