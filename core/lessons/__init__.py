@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import cnn_arithmetic, depth_vs_width, dying_relu, perceptron, width_and_interpolation
+from core.lessons import cnn_arithmetic, depth_vs_width, dropout, dying_relu, perceptron, width_and_interpolation
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     perceptron.LESSON,
     dying_relu.LESSON,
+    dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     depth_vs_width.LESSON,
