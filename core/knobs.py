@@ -6,7 +6,10 @@ A lesson declares each knob on one line, in one frozen model::
         passes: int = knob(20, "how often the net sees every example", ge=1, le=200)
 
 Everything else derives from that line: the widget, the link, the command-line flag, the cache key, the JSON
-schema and the sentence a reader gets for a value out of range.
+schema and the sentence a reader gets for a value out of range. A knob is a number, a switch, a choice, a list of
+numbers, choices or words (`tuple[..., ...]`), or a text. Words and texts that must be read first say so in their
+type, `Annotated[str, AfterValidator(read)]`, where `read` gives the text back or raises `ValueError` with a sentence
+that lacks its full stop; what several knobs must keep together is a `model_validator(mode="after")` that raises one.
 """
 
 import json
@@ -20,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-Kind = Literal["int", "float", "bool", "choice", "list"]
+Kind = Literal["int", "float", "bool", "choice", "list", "text"]
 
 
 class KnobError(ValueError):
@@ -36,6 +39,7 @@ def knob(
     label: str | None = None,
     stops: tuple[Any, ...] | None = None,
     shown: bool = False,
+    most: int | None = None,
 ) -> Any:
     """Declare one knob.
 
@@ -47,8 +51,9 @@ def knob(
         label: the widget's name, where the knob's own name does not read well.
         stops: the values worth stopping at. A slider steps through them; a list offers them.
         shown: whether it stands on the page at once or under "More knobs".
+        most: most items of a list (12 by default), most characters of a text (500).
     """
-    extra: Any = {"minimum": ge, "maximum": le, "title": label, "stops": stops, "shown": shown}
+    extra: Any = {"minimum": ge, "maximum": le, "title": label, "stops": stops, "shown": shown, "most": most}
     return Field(default, description=help, json_schema_extra=extra)
 
 
@@ -65,16 +70,19 @@ class Knob:
     ge: float | None
     le: float | None
     stops: tuple[Any, ...]
-    choices: tuple[str, ...]
+    choices: tuple[str, ...]  # on offer, for a choice or a list of choices
     shown: bool
+    most: int  # items of a list, characters of a text
 
     @property
     def limits(self) -> str:
         """The allowed values, as a reader says them: "0.0001 … 2", "he, glorot or orthogonal"."""
-        if self.kind == "choice":
+        if self.choices:
             return ", ".join(self.choices[:-1]) + " or " + self.choices[-1]
         if self.kind == "bool":
             return "true or false"
+        if self.item == "str":
+            return f"1 … {self.most} {'words' if self.kind == 'list' else 'characters'}"
         return f"{spell(self.ge)} … {spell(self.le)}"
 
     @classmethod
@@ -88,13 +96,19 @@ class Knob:
         if origin is Literal:
             kind, choices = "choice", get_args(annotation)
         elif origin is tuple:
-            kind, item = "list", "int" if get_args(annotation)[0] is int else "float"
+            kind, each = "list", get_args(annotation)[0]
+            if each is int or each is float:
+                item = "int" if each is int else "float"
+            elif get_origin(each) is Literal:
+                choices = get_args(each)
         elif annotation is bool:
             kind = "bool"
         elif annotation is int:
             kind, item = "int", "int"
         elif annotation is float:
             kind, item = "float", "float"
+        elif annotation is str:
+            kind = "text"
         else:
             raise TypeError(f"knob {name}: no widget for {annotation}")
         extra: Any = field.json_schema_extra
@@ -110,18 +124,19 @@ class Knob:
             stops=extra["stops"] or (),
             choices=choices,
             shown=extra["shown"],
+            most=extra["most"] or (MOST_CHARACTERS if kind == "text" else MOST_ITEMS),
         )
 
     def objection(self, value: Any) -> str | None:
         """What is wrong with a value of the right type, without the full stop; None where nothing is."""
-        if self.item == "str":
-            return None
+        if self.kind == "text" and len(value) > self.most:
+            return f"{self.name} has {len(value)} characters; it takes {self.most} at most"
         items = value if self.kind == "list" else (value,)
-        if not 1 <= len(items) <= MOST_ITEMS:
-            return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {MOST_ITEMS}"
+        if not 1 <= len(items) <= self.most:
+            return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {self.most}"
         if len(set(items)) < len(items):
             return f"{self.name} = {spell(value)} names a value twice; give each once"
-        if any(not within(item, self.ge, self.le) for item in items):
+        if self.item != "str" and any(not within(item, self.ge, self.le) for item in items):
             return f"{self.name} = {spell(value)} is outside {self.limits}"
         return None
 
@@ -166,13 +181,17 @@ class Knobs(BaseModel):
             return f"{clip(name)} is not a knob of this lesson; {ask}"
         if first["type"] == "limits":
             return f"{first['ctx']['objection']}{_way_out(first['ctx']['knob'], presets)}"
+        if first["type"] == "value_error":
+            return f"{clip(str(first['ctx']['error']), MOST_SAID)}{_way_out(name, presets)}"
         each = Knob.of(name, cls.model_fields[name])
-        if each.kind == "choice":
+        if each.choices and first["type"] == "literal_error":
             return f"{name} = {spell(value)} is not on offer; choose {each.limits}."
         if each.kind == "bool":
             return f"{name} = {spell(value)} is neither true nor false{_way_out(name, presets)}"
         what = "a whole number" if each.item == "int" else "a number"
-        if each.kind == "list":
+        if each.item == "str":
+            what = "a list of words" if each.kind == "list" else "a text"
+        elif each.kind == "list":
             what = f"a list of {'whole ' if each.item == 'int' else ''}numbers"
         way_out = _way_out(name, presets)
         return f"{name} = {spell(value)} is not {what} in {each.limits}{way_out}"
@@ -192,6 +211,13 @@ RIGHT = "Done right"
 
 MOST_ITEMS = 12
 """The most items a list knob takes: one colour each, still told apart."""
+
+
+MOST_CHARACTERS = 500
+"""The most characters a text takes unless its knob says otherwise."""
+
+MOST_SAID = 300
+"""The most characters of a lesson's own objection that a reader is shown."""
 
 
 def within(value: float, ge: float | None, le: float | None) -> bool:
@@ -230,11 +256,13 @@ def link_text(value: Any) -> str:
     """A knob's value as a link carries it; `Knobs.parse` reads it back."""
     if isinstance(value, tuple | list):
         return ",".join(link_text(item) for item in value)
+    if isinstance(value, str):
+        return value
     return repr(value) if isinstance(value, float) else spell(value)
 
 
 def _way_out(name: str, presets: Mapping[str, Knobs]) -> str:
-    if not presets:
+    if not presets or not name:
         return "."
     title = RIGHT if RIGHT in presets else next(iter(presets))
     return f'; the preset "{title}" uses {spell(getattr(presets[title], name))}.'

@@ -2,12 +2,12 @@
 
 import json
 import math
-from typing import Literal
+from typing import Annotated, Literal, Self
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from pydantic import ValidationError
+from pydantic import AfterValidator, ValidationError, model_validator
 
 from core.knobs import KnobError, Knobs, knob, link_text, spell
 
@@ -138,3 +138,61 @@ def test_numbers_are_spelled_short():
         "[1, 2.5]",
         "inf",
     ]
+
+
+def known(word: str) -> str:
+    """A word that starts with a capital."""
+    if not word[:1].isupper():
+        raise ValueError(f"{word} starts small")
+    return word
+
+
+class Worded(Knobs):
+    chosen: tuple[Literal["a", "b", "c d"], ...] = knob(("a",), "some of three")
+    words: tuple[Annotated[str, AfterValidator(known)], ...] = knob(("Aa", "Bb"), "words", most=3)
+    text: Annotated[str, AfterValidator(known)] = knob("One line", "free text", most=20)
+    passes: int = knob(2, "how often", ge=1, le=9)
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if len(self.chosen) > self.passes:
+            raise ValueError(f"{len(self.chosen)} chosen need as many passes")
+        return self
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"chosen": ["z"]}, "chosen = z is not on offer; choose a, b or c d."),
+        ({"chosen": []}, 'chosen = [] has 0 items; it takes 1 to 12; the preset "Classroom" uses [a].'),
+        ({"chosen": "a,a"}, 'chosen = [a, a] names a value twice; give each once; the preset "Classroom" uses [a].'),
+        ({"words": ["Aa", "bb"]}, 'bb starts small; the preset "Classroom" uses [Aa, Bb].'),
+        (
+            {"words": ["A", "B", "C", "D"]},
+            'words = [A, B, C, D] has 4 items; it takes 1 to 3; the preset "Classroom" uses [Aa, Bb].',
+        ),
+        ({"words": 5}, 'words = 5 is not a list of words in 1 … 3 words; the preset "Classroom" uses [Aa, Bb].'),
+        ({"text": "small"}, 'small starts small; the preset "Classroom" uses One line.'),
+        ({"text": "X" * 21}, 'text has 21 characters; it takes 20 at most; the preset "Classroom" uses One line.'),
+        ({"text": 7}, 'text = 7 is not a text in 1 … 20 characters; the preset "Classroom" uses One line.'),
+        ({"chosen": ["a", "b", "c d"]}, "3 chosen need as many passes."),
+    ],
+)
+def test_words_and_texts_get_such_a_sentence_too(values, said):
+    with pytest.raises(KnobError) as caught:
+        Worded.parse(values, {"Classroom": Worded()})
+    assert str(caught.value) == said
+
+
+def test_words_and_texts_survive_a_link():
+    knobs = Worded(chosen=("c d", "b"), words=("Zz",), text="Two\nlines, & more", passes=3)
+    link = {name: link_text(value) for name, value in knobs.model_dump().items()}
+    assert Worded.parse(link) == knobs
+    assert all(isinstance(text, str) for text in link.values())
+
+
+def test_words_and_texts_are_read_back_from_their_declaration():
+    chosen, words, text, _ = Worded.declared()
+    assert (chosen.kind, chosen.item, chosen.choices, chosen.most) == ("list", "str", ("a", "b", "c d"), 12)
+    assert (words.kind, words.item, words.choices, words.most) == ("list", "str", (), 3)
+    assert (text.kind, text.most) == ("text", 20)

@@ -63,8 +63,14 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
     help = knob.help[0].upper() + knob.help[1:] + "."
     kept: Any = {"key": state.widget_key(lesson, knob), "help": help, "persist_state": "session"}
     value = state.widget_value(lesson, knob)
-    if knob.kind == "list":
+    if knob.kind == "list" and knob.choices:
+        st.pills(label, knob.choices, selection_mode="multi", wrap=True, **kept)
+    elif knob.kind == "list" and knob.item == "str":
+        st.multiselect(label, _words(knob, value), accept_new_options=True, max_selections=knob.most, **kept)
+    elif knob.kind == "list":
         st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, wrap=True, **kept)
+    elif knob.kind == "text":
+        st.text_area(label, max_chars=knob.most, height="content", **kept)
     elif knob.kind == "choice" and sum(map(len, knob.choices)) <= 30:
         st.segmented_control(label, knob.choices, required=True, **kept)
     elif knob.kind == "choice":
@@ -82,3 +88,8 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
 def _stops(knob: Knob, values: Any) -> list[Any]:
     """The declared stops, and the present values where a link or a preset chose others."""
     return sorted({*knob.stops, *(value for value in values or () if value is not None)})
+
+
+def _words(knob: Knob, values: Any) -> list[str]:
+    """The words on offer, and behind them those that a link, a preset or the reader chose."""
+    return list(dict.fromkeys([*knob.stops, *(values or ())]))

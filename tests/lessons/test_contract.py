@@ -11,7 +11,7 @@ import torch
 
 from core.claims import Claim
 from core.frames import Recording
-from core.knobs import Knobs, link_text
+from core.knobs import Knob, Knobs, link_text
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 
@@ -54,8 +54,8 @@ def test_presets_begin_with_the_classroom_and_hold_the_notebook_and_the_right_wa
 def test_every_knob_says_its_effect_and_shows_stops_within_its_limits(lesson):
     for knob in lesson.knobs.declared():
         assert len(knob.help) > 10
-        assert knob.kind in ("choice", "bool") or (knob.ge is not None and knob.le is not None)
-        assert all(knob.ge <= stop <= knob.le for stop in knob.stops)
+        assert knob.item == "str" or (knob.ge is not None and knob.le is not None)
+        assert knob.item == "str" or all(knob.ge <= stop <= knob.le for stop in knob.stops)
     assert 2 <= sum(knob.shown for knob in lesson.knobs.declared()) <= 4
 
 
@@ -157,11 +157,20 @@ def test_training_leaks_no_mode_to_whoever_iterates(lesson, name):
     assert torch.equal(torch.random.get_rng_state(), before), "the global seed belongs to nobody"
 
 
+def bounds(knob: Knob) -> tuple[Any, ...]:
+    """The outermost values of a knob; of words and texts, all that it offers."""
+    if knob.kind == "bool":
+        return (False, True)
+    if knob.item == "str":
+        return knob.choices or knob.stops or (knob.default,)
+    return (knob.ge, knob.le)
+
+
 AT_BOUNDS = [
     pytest.param(lesson, knob, bound, id=f"{lesson.slug}-{knob.name}-{bound}")
     for lesson in CURRICULUM
     for knob in lesson.knobs.declared()
-    for bound in (knob.choices or (False, True) if knob.kind in ("choice", "bool") else (knob.ge, knob.le))
+    for bound in bounds(knob)
 ]
 
 

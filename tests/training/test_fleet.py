@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn import functional
 
 from core.nets import ACTIVATIONS, INITS, leaky_relu, relu, tanh
-from core.training.fleet import OPTIMIZERS, Fleet, orders
+from core.training.fleet import OPTIMIZERS, Dropout, Fleet, orders
 
 glorot, he = INITS["glorot"], INITS["he"]
 
@@ -429,3 +429,207 @@ def test_a_gpu_computes_what_the_cpu_computes(outputs, loss):
     (here, dead_here), (there, dead_there) = trained("cpu"), trained("cuda")
     torch.testing.assert_close(here, there)
     assert torch.equal(dead_here, dead_there)
+
+
+# ---- batch norm, residual layers, dropout, nets of unequal widths -----------------------------------------------
+
+
+class Torch(nn.Module):
+    """Net i of a fleet with every option, as PyTorch's own modules under autograd, with its weights of now."""
+
+    def __init__(self, fleet, i, residual):
+        super().__init__()
+        self.i, self.fleet, self.residual = i, fleet, residual
+        self.linears = nn.ModuleList(linears(alone(fleet, i)))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(each.shape[2], dtype=fleet.dtype) for each in fleet.gammas)
+
+    def forward(self, x):
+        x = self.masked(0, x)
+        for l, linear in enumerate(self.linears[:-1]):
+            h = MODULES[self.fleet.activation.name]()(linear(x))
+            h = self.norms[l](h) if self.norms else h
+            x = self.masked(l + 1, h + x if self.residual and h.shape == x.shape else h)
+        return self.linears[-1](x)
+
+    def masked(self, l, a):
+        mask = self.fleet.masks[l]
+        return a if mask is None or not self.training else a * mask[self.i].t()
+
+
+EXTRAS = {
+    "batch norm": {"batch_norm": True},
+    "residual": {"residual": True},
+    "dropout": {"dropout": Dropout(0.3, input_rate=0.2)},
+    "all": {"batch_norm": True, "residual": True, "dropout": Dropout((0.5, 0.0, 0.4), input_rate=0.1)},
+}
+
+
+def extended(extra, *, nets=3, loss="mse", activation=tanh, sizes=(4, 6, 6, 6, 2), seed=3):
+    fleet = Fleet(nets, sizes, activation=activation, loss=loss, dtype=torch.float64, **EXTRAS[extra])
+    fleet.initialise(INITS["randomized asymmetric"], seed)
+    return fleet
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross entropy"])
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_loss_and_gradient_with_every_option_are_those_of_autograd(extra, loss):
+    fleet = extended(extra, loss=loss)
+    x, y = batches(fleet, 17)
+    losses = fleet.backward(x, y)
+    for i in range(fleet.nets):
+        net = Torch(fleet, i, "residual" in EXTRAS[extra])
+        wanted = loss_of(fleet, net, x[i], y[i])
+        wanted.backward()
+        torch.testing.assert_close(losses[i], wanted.detach(), rtol=1e-12, atol=1e-14)
+        for l, linear in enumerate(net.linears):
+            torch.testing.assert_close(fleet.weight_grads[l][i], linear.weight.grad.t(), rtol=1e-9, atol=1e-13)
+            torch.testing.assert_close(fleet.bias_grads[l][i, 0], linear.bias.grad, rtol=1e-9, atol=1e-13)
+        for l, norm in enumerate(net.norms):
+            torch.testing.assert_close(fleet._norms[l].gamma_grad[i], norm.weight.grad, rtol=1e-9, atol=1e-13)
+            torch.testing.assert_close(fleet._norms[l].beta_grad[i], norm.bias.grad, rtol=1e-9, atol=1e-13)
+
+
+def test_evaluation_goes_by_running_statistics_as_pytorchs_does():
+    fleet = extended("all")
+    net = Torch(fleet, 1, True)
+    for seed in range(5):
+        x, y = batches(fleet, 17, seed)
+        fleet.backward(x, y)
+        net.train()(x[1])
+    net.eval()
+    torch.testing.assert_close(fleet.forward(x)[1], net(x[1]).detach(), rtol=1e-12, atol=1e-12)
+    assert torch.equal(fleet.forward(x), fleet.forward(x))
+    torch.testing.assert_close(fleet.layers(x)[-1].after, fleet.forward(x))
+
+
+def test_training_with_every_option_is_that_of_pytorch():
+    fleet = extended("all")
+    net = Torch(fleet, 2, True)
+    ours, theirs = fleet.optimizer("adam", 0.01), torch.optim.Adam(net.parameters(), 0.01)
+    for seed in range(10):
+        x, y = batches(fleet, 17, seed)
+        fleet.backward(x, y)
+        ours.step()
+        theirs.zero_grad()
+        loss_of(fleet, net, x[2], y[2]).backward()
+        theirs.step()
+    assert_same_parameters(fleet, 2, nn.Sequential(*net.linears), atol=1e-9)
+
+
+def test_a_look_in_training_mode_changes_nothing_that_is_learned():
+    fleet = extended("all")
+    x, _ = batches(fleet, 17)
+    before = [part.clone() for part in fleet._parts()]
+    looks = [fleet.forward(x, training=True) for _ in range(2)]
+    assert not torch.equal(*looks), "each look draws its own mask"
+    assert all(torch.equal(*pair) for pair in zip(before, fleet._parts(), strict=True))
+
+
+@pytest.mark.parametrize("rate", [0.2, 0.5])
+def test_the_rules_of_dropout_scale_one_side_or_the_other(rate):
+    x = torch.rand(1, 8, 5, generator=torch.Generator().manual_seed(1)).double() + 0.5
+    outputs = {}
+    for rule in ("inverted", "keep", "notebook"):
+        fleet = Fleet(1, [5, 1], activation=relu, dropout=Dropout((), rate, rule), dtype=torch.float64)
+        fleet.initialise(he, 2)
+        draws = torch.stack([fleet.forward(x, training=True) for _ in range(4000)])
+        outputs[rule] = (draws.mean(0), fleet.forward(x))
+        kept = {"inverted": 1 / (1 - rate)}.get(rule, 1.0)
+        assert set(fleet.masks[0].unique().tolist()) == {0.0, kept}
+    for rule in ("inverted", "keep"):
+        torch.testing.assert_close(*outputs[rule], rtol=0.1, atol=0.02)
+    ratio = (outputs["notebook"][1] / outputs["keep"][1]).mean()
+    assert float(ratio) == pytest.approx(rate / (1 - rate))
+
+
+def test_no_dropout_and_a_rate_of_zero_are_the_same_bits():
+    x, y = batches(extended("residual"), 9)
+    found = []
+    for dropout in (None, Dropout(0.0)):
+        fleet = Fleet(3, (4, 6, 6, 6, 2), activation=relu, dropout=dropout, dtype=torch.float64)
+        fleet.initialise(he, 1)
+        fleet.backward(x, y)
+        found.append(fleet.parameters.grad.clone())
+    assert torch.equal(*found)
+
+
+def test_masks_follow_the_seed():
+    def masks(seed):
+        fleet = extended("dropout", seed=seed)
+        fleet.backward(*batches(fleet, 17))
+        return torch.cat([mask.flatten() for mask in fleet.masks])
+
+    assert torch.equal(masks(1), masks(1))
+    assert not torch.equal(masks(1), masks(2))
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0, (0.1, 0.2)])
+def test_a_dropout_rate_that_cannot_be_is_refused(rate):
+    with pytest.raises(ValueError, match="dropout rates"):
+        Fleet(1, (2, 3, 3, 3, 1), activation=relu, dropout=Dropout(rate))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_nets_of_unequal_widths_train_as_if_alone(batch_norm):
+    widths = [(5, 3), (2, 7), (7, 7)]
+    fleet = Fleet(3, (2, 7, 7, 1), activation=relu, widths=widths, batch_norm=batch_norm, dtype=torch.float64)
+    fleet.initialise(he, 4)
+    alike = [Fleet(1, (2, *each, 1), activation=relu, batch_norm=batch_norm, dtype=torch.float64) for each in widths]
+    for i, (small, (first, second)) in enumerate(zip(alike, widths, strict=True)):
+        for l, (rows, columns) in enumerate(((2, first), (first, second), (second, 1))):
+            small.weights[l].copy_(fleet.weights[l][i : i + 1, :rows, :columns])
+            small.biases[l].copy_(fleet.biases[l][i : i + 1, :, :columns])
+        for gamma in small.gammas:
+            gamma.fill_(1)
+    together, apart = fleet.optimizer("nadam", 0.01), [each.optimizer("nadam", 0.01) for each in alike]
+    for seed in range(20):
+        x, y = batches(fleet, 11, seed)
+        losses = fleet.backward(x, y).clone()
+        together.step()
+        for i, (small, optimizer) in enumerate(zip(alike, apart, strict=True)):
+            torch.testing.assert_close(losses[i : i + 1], small.backward(x[i], y[i]), rtol=1e-9, atol=1e-12)
+            optimizer.step()
+    assert not fleet.weights[1][0, 5:].any()
+    assert not fleet.weights[1][0, :, 3:].any()
+
+
+def test_unequal_widths_ask_for_an_activation_that_is_zero_at_zero():
+    with pytest.raises(ValueError, match=r"sigmoid gives 0\.5"):
+        Fleet(1, (1, 4, 1), activation=ACTIVATIONS["sigmoid"], widths=[(2,)])
+    for wrong in ([(5,)], [(2, 2)], [(0,)], []):
+        with pytest.raises(ValueError, match="widths"):
+            Fleet(1, (1, 4, 1), activation=relu, widths=wrong)
+
+
+def test_what_was_remembered_comes_back_net_by_net():
+    fleet = extended("batch norm")
+    optimizer = fleet.optimizer("adam", 0.1)
+
+    def learn(times):
+        for seed in range(times):
+            fleet.backward(*batches(fleet, 9, seed))
+            optimizer.step()
+
+    x, _ = batches(fleet, 9)
+    at_first = fleet.forward(x)
+    fleet.remember(torch.tensor([True, True, True]))
+    learn(3)
+    later = fleet.forward(x)
+    fleet.remember(torch.tensor([False, True, False]))
+    learn(3)
+    fleet.recall()
+    back = fleet.forward(x)
+    assert not torch.allclose(at_first, later)
+    assert torch.equal(back[[0, 2]], at_first[[0, 2]])
+    assert torch.equal(back[1], later[1])
+
+
+def test_weight_decay_reaches_the_optimizer():
+    fleet = extended("residual")
+    assert fleet.optimizer("adamw", 0.1, weight_decay=0.5).param_groups[0]["weight_decay"] == 0.5
+    assert fleet.optimizer("adam", 0.1).param_groups[0]["weight_decay"] == 0
+
+
+def test_tangents_are_for_plain_nets():
+    with pytest.raises(ValueError, match="plain nets"):
+        next(extended("residual").input_tangents(torch.zeros(5, 4)))
