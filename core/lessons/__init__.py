@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import dying_relu, width_and_interpolation
+from core.lessons import dying_relu, vanishing_gradients, width_and_interpolation
 
 CURRICULUM: tuple[AnyLesson, ...] = (
+    vanishing_gradients.LESSON,
     dying_relu.LESSON,
     width_and_interpolation.LESSON,
 )

@@ -26,6 +26,7 @@ from core.training.fleet import Fleet
 POINTS = 50  # as the notebook; its function is an image, so ours is our choice
 INTERVAL = 2.0  # x is uniform on ±2, as the notebook
 NOISE = 0.1
+KERAS_EPSILON = 1e-7
 LEARNING_RATE = 0.001  # Adam's default, full batch, as the notebook's other cells
 BIRTHS = 50  # nets looked at before training, of each depth and of each recipe; the first of them are trained
 FRAMES = 50
@@ -58,6 +59,7 @@ class GradientKnobs(Knobs):
     batch_norm: bool = knob(False, "brings every unit to mean 0 and spread 1 over the examples, whatever the weights")
     residual: bool = knob(False, "each layer adds to its input instead of replacing it: the gradient has a way around")
     epochs: int = knob(500, "steps of Adam on all examples; 0 looks at birth only", ge=0, le=5000, stops=(0, 100, 200, 500, 1000, 2000, 5000))  # fmt: skip
+    epsilon: float = knob(KERAS_EPSILON, "what Adam adds before it divides a gradient by its size: gradients far below it move nothing; Keras has 1e-7, PyTorch 1e-8", label="Adam's ε", ge=1e-16, le=1e-4, stops=(1e-16, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-4))  # fmt: skip
     seeds: int = knob(5, "nets of each depth that differ in their start alone: how much is chance", ge=1, le=20, stops=(1, 3, 5, 10, 20))  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
 
@@ -90,6 +92,16 @@ OTHERS = RECIPES[6:]
 def series(knobs: GradientKnobs) -> list[str]:
     """One fleet per depth."""
     return [f"depth={depth}" for depth in knobs.depths]
+
+
+def moments(knobs: GradientKnobs) -> list[int]:
+    """The epochs after which the nets are looked at."""
+    return sorted({round(share * knobs.epochs / FRAMES) for share in range(FRAMES + 1)})
+
+
+def evenly(device: torch.device) -> torch.Tensor:
+    """The interval in even steps, (points, 1)."""
+    return torch.linspace(-INTERVAL, INTERVAL, GRID, device=device).unsqueeze(1)
 
 
 def sample(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,16 +141,19 @@ def train(knobs: GradientKnobs, device: torch.device) -> Iterator[Frame]:
     x, y = (each.to(device) for each in sample(knobs.seed))  # (points, 1)
     fleets = [fleet(knobs, depth, knobs.seeds, device, torch.float32) for depth in knobs.depths]
     optimizers = [nets.optimizer("adam", LEARNING_RATE) for nets in fleets]
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["eps"] = knobs.epsilon
     look = Look(knobs, fleets, x, y)
     for epoch in range(knobs.epochs + 1):
+        if epoch > 0:
+            for optimizer in optimizers:
+                optimizer.step()
         losses = [nets.backward(x, y) for nets in fleets]  # (seeds,) each; the gradients stay in the fleets
         if epoch in look.moments:
             yield look.frame(epoch, losses)
         if epoch == 0:
             yield Frame(0, pictures=at_birth(knobs))
             yield Frame(0, pictures=recipes(knobs))
-        for optimizer in optimizers:
-            optimizer.step()
 
 
 class Sizes(NamedTuple):
@@ -146,8 +161,8 @@ class Sizes(NamedTuple):
 
     Attributes:
         weights: the largest |gradient| of a weight in each layer, (layers,).
-        errors: the length of the biases' gradient in each layer, which is the error that backpropagation carries
-            there, summed over the examples, (layers,).
+        errors: the root mean square of the error that backpropagation carries to each layer, over its units and the
+            examples, (layers,).
         ratio: the first layer's largest gradient over the last layer's.
     """
 
@@ -156,10 +171,12 @@ class Sizes(NamedTuple):
     ratio: float
 
 
-def sizes(nets: Fleet) -> Sizes:
-    """Of the gradients that the last `backward` left. Nets whose gradients are no numbers any more are left out."""
+def newborn(nets: Fleet, seed: int) -> Sizes:
+    """The gradients of fresh nets on the examples."""
+    x, y = (each.to(nets.dtype) for each in sample(seed))
+    nets.backward(x, y)
     weights = largest(nets)
-    errors = np.stack([g.norm(dim=(1, 2)).double().cpu().numpy() for g in nets.bias_grads], axis=1)
+    errors = np.stack([error.square().mean(dim=(1, 2)).sqrt().numpy() for error in nets.errors()], axis=1)
     return Sizes(middle(weights), middle(errors), float(middle(weights[:, :1] / weights[:, -1:])[0]))
 
 
@@ -174,13 +191,6 @@ def middle(values: Array) -> Array:
     return np.median(kept, axis=0) if len(kept) else np.full(values.shape[1:], np.nan)
 
 
-def newborn(nets: Fleet, seed: int) -> Sizes:
-    """The gradients of fresh nets on the examples."""
-    x, y = (each.to(nets.dtype) for each in sample(seed))
-    nets.backward(x, y)
-    return sizes(nets)
-
-
 def at_birth(knobs: GradientKnobs) -> dict[str, Array]:
     """Gradients before training, in float64, where 0.2⁵⁰ is still told from 0.
 
@@ -192,11 +202,11 @@ def at_birth(knobs: GradientKnobs) -> dict[str, Array]:
         newborn(fleet(knobs, depth, BIRTHS, torch.device("cpu"), torch.float64), knobs.seed) for depth in knobs.depths
     ]
     drawn = np.stack([padded([s.weights for s in born]), padded([s.errors for s in born])])
-    lines = padded([straight(s.weights) for s in born])
+    fits = padded([straight(s.weights) for s in born])
     return {
         "birth": drawn,
         "birth_ratio": np.array([s.ratio for s in born]),
-        "birth_fit": np.maximum(lines, FLOOR).astype("f4"),
+        "birth_fit": np.where(fits >= FLOOR, fits, np.nan).astype("f4"),
     }
 
 
@@ -273,7 +283,7 @@ class Look:
                 "functions": np.stack([self.functions(nets) for nets in self.fleets]),
                 "activations": self.activations(),
             },
-            epoch / knobs_epochs(self.knobs),
+            epoch / self.knobs.epochs if self.knobs.epochs else 1.0,
         )
 
     def functions(self, nets: Fleet) -> Array:
@@ -286,8 +296,633 @@ class Look:
         """Of each hidden layer of the deepest nets: quantiles of its activations, and how far x moves a unit, the
         root mean square over units of the standard deviation over x; (quantiles + 1, layers)."""
         found = []
-        for layer in self.deepest.layers(self.x)[:-1]:
+        for layer in self.deepest.layers(self.x, training=True)[:-1]:
             a = layer.after[:SHOWN, :, :UNITS_SHOWN].double().cpu().numpy()  # (shown, points, units)
             moved = np.sqrt(a.var(axis=1).mean()) if np.isfinite(a).all() else np.nan
             found.append([*np.quantile(a, QUANTILES), moved])
         return np.array(found, dtype="f4").T
+
+
+def panels(knobs: GradientKnobs) -> list[Panel]:
+    """Gradients by layer, now and over time; loss, functions and activations; and all recipes at birth."""
+    epochs = [0, max(1, knobs.epochs)]
+    return [
+        _gradient_panel(knobs),
+        _history_panel(knobs),
+        lines(
+            "Loss",
+            "Mean squared error on the examples, over the variance of their targets: at 1 a net predicts the mean. The band is the spread over the starts.",
+            "relative_mse",
+            series(knobs),
+            x="epochs",
+            y="MSE / variance",
+            band=knobs.seeds > 1,
+            extra=[reference(epochs, [1.0, 1.0], "predicts the mean")],
+            xaxis={"range": epochs},
+            yaxis={"type": "log"},
+        ),
+        _function_panel(knobs),
+        _activation_panel(knobs),
+        _recipe_panel(knobs),
+    ]
+
+
+def _layers_axis(layers: int) -> dict[str, Any]:
+    return {"title": {"text": "layer, from the input"}, "range": [0.5, layers + 0.5]}
+
+
+def _gradient_panel(knobs: GradientKnobs) -> Panel:
+    deepest = max(knobs.depths)
+    traces: list[Still | Switch] = []
+    if CRITICAL in knobs.depths:
+        layers = list(range(1, len(NOTEBOOK_GRADIENTS) + 1))
+        traces.append(reference(layers, NOTEBOOK_GRADIENTS, "notebook: 15 layers, fitted", mode="lines+markers"))
+    for i, (depth, name) in enumerate(zip(knobs.depths, series(knobs), strict=True)):
+        x, colour = np.arange(1, depth + 2), COLOURS[i % len(COLOURS)]
+        fit = go.Scatter(
+            x=x,
+            name="straight line at birth",
+            mode="lines",
+            line={"color": colour, "width": 1, "dash": "dot"},
+            legendgroup="fit",
+            showlegend=i == 0,
+        )
+        now = go.Scatter(
+            x=x,
+            name=name,
+            mode="lines+markers",
+            line={"color": colour, "dash": DASHES[i % len(DASHES)]},
+            marker={"size": 5},
+            meta={"label": name},
+        )
+        traces += [Switch(fit, {"y": ("birth_fit", i)}), Switch(now, {"y": ("gradients", i)})]
+    return Panel(
+        "Gradient by layer",
+        "Largest gradient of a weight in each layer, now; the median over the starts. The dotted lines are fits to the gradients before training: their slope is the factor per layer.",
+        traces,
+        {
+            "xaxis": _layers_axis(deepest + 1),
+            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
+        },
+    )
+
+
+def _history_panel(knobs: GradientKnobs) -> Panel:
+    deepest, columns = max(knobs.depths), moments(knobs)
+    powers = range(-12, 3, 2)
+    drawn = go.Heatmap(
+        x=columns,
+        y=np.arange(1, deepest + 2),
+        z=np.full((deepest + 1, len(columns)), np.nan),
+        name="log₁₀ of the largest |gradient|",
+        zmin=powers[0],
+        zmax=powers[-1],
+        colorscale="Viridis",
+        hovertemplate="epoch %{x}, layer %{y}: 10^%{z:.1f}<extra></extra>",
+        colorbar={
+            "tickvals": list(powers),
+            "ticktext": [f"10<sup>{power}</sup>" for power in powers],
+            "thickness": 12,
+            "outlinewidth": 0,
+        },
+    )
+    step = max(1, knobs.epochs) / max(1, len(columns) - 1)
+    return Panel(
+        f"Gradient over time, {deepest} layers",
+        "The same for the deepest nets, layer by layer as they train: dark layers receive next to nothing.",
+        [Switch(drawn, {"z": "history"})],
+        {
+            "xaxis": {"title": {"text": "epochs"}, "range": [-step / 2, columns[-1] + step / 2]},
+            "yaxis": _layers_axis(deepest + 1),
+            "showlegend": False,
+        },
+    )
+
+
+def _function_panel(knobs: GradientKnobs) -> Panel:
+    grid, (x, y) = evenly(torch.device("cpu")), sample(knobs.seed)
+    tiled = np.tile(np.append(grid.squeeze(1).numpy(), np.nan), min(SHOWN, knobs.seeds))
+    behind = [
+        reference(
+            grid.squeeze(1).tolist(), truth(grid).squeeze(1).tolist(), "truth", line={"color": FAINT, "width": 4}
+        ),
+        reference(
+            x.squeeze(1).tolist(), y.squeeze(1).tolist(), "examples", mode="markers", marker={"color": FAINT, "size": 5}
+        ),
+    ]
+    drawn = [
+        Switch(
+            go.Scatter(
+                x=tiled,
+                name=name,
+                mode="lines",
+                line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 1.5},
+                meta={"label": name},
+            ),
+            {"y": ("functions", i)},
+        )
+        for i, name in enumerate(series(knobs))
+    ]
+    return Panel(
+        "What they have learned",
+        f"The functions of the first {SHOWN} nets of each depth: one that cannot be reached by its gradients draws the mean.",
+        [*behind, *drawn],
+        {
+            "xaxis": {"title": {"text": "x"}, "range": [-INTERVAL, INTERVAL]},
+            "yaxis": {"title": {"text": "output"}, "range": [-1.9, 1.9]},
+        },
+    )
+
+
+def _activation_panel(knobs: GradientKnobs) -> Panel:
+    deepest = max(knobs.depths)
+    colour = COLOURS[knobs.depths.index(deepest) % len(COLOURS)]
+    layers = np.arange(1, deepest + 1)
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    traces = []
+    for i, share in enumerate(QUANTILES):
+        middle = share == 0.5
+        shape: dict[str, Any] = {"name": "median", "line": {"color": colour}, "meta": {"label": "median"}}
+        if not middle:
+            shape = {"name": f"{share:.0%}", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+        if i > 0:
+            opacity = 0.12 if i in (1, len(QUANTILES) - 1) else 0.3
+            shape |= {"fill": "tonexty", "fillcolor": f"rgba({red},{green},{blue},{opacity})"}
+        traces.append(Switch(go.Scatter(x=layers, mode="lines", **shape), {"y": ("activations", i)}))
+    moved = go.Scatter(
+        x=layers,
+        name="what depends on x",
+        mode="lines+markers",
+        line={"color": COLOURS[3], "dash": "dash"},
+        marker={"size": 5},
+        meta={"label": "moved by x"},
+    )
+    return Panel(
+        f"Activations, {deepest} layers",
+        "What the units of each layer say: the middle 50 % and 90 %, and how far a unit moves as x runs over the examples. Where that is 0 the layer has forgotten its input.",
+        [*traces, Switch(moved, {"y": ("activations", len(QUANTILES))})],
+        {"xaxis": _layers_axis(deepest), "yaxis": {"title": {"text": "activation"}}},
+    )
+
+
+def _recipe_panel(knobs: GradientKnobs) -> Panel:
+    layers = np.arange(1, CRITICAL + 2)
+    drawn = [
+        Switch(
+            go.Scatter(
+                x=layers,
+                name=recipe.name,
+                mode="lines",
+                line={"color": COLOURS[4 + i], "dash": DASHES[i % len(DASHES)], "width": 2},
+                meta={"label": recipe.name},
+            ),
+            {"y": ("recipes", i)},
+        )
+        for i, recipe in enumerate(RECIPES)
+    ]
+    return Panel(
+        f"Other recipes, {CRITICAL} layers at birth",
+        f"Largest gradient of a weight in each layer of untrained nets with {CRITICAL} hidden layers of {knobs.width} units, the median of {BIRTHS}: a slope is a gain other than 1.",
+        drawn,
+        {
+            "xaxis": _layers_axis(CRITICAL + 1),
+            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
+        },
+    )
+
+
+def facts(knobs: GradientKnobs, recording: Recording) -> Facts:
+    """For each depth, the shallowest first: the gradients at birth, and what the trained nets came to."""
+    found: dict[str, float | None] = {}
+    birth, ratios = recording.picture("birth"), recording.picture("birth_ratio")
+    errors = recording.last("relative_mse")  # (depths, seeds)
+    for i in np.argsort(knobs.depths):
+        name = f"[depth={knobs.depths[i]}]"
+        if birth is not None and ratios is not None:
+            layers = knobs.depths[i] + 1
+            found[f"first_to_last_gradient{name}"] = _finite(ratios[i])
+            found[f"gain_per_layer{name}"] = gain(birth[0, i, :layers])
+            found[f"error_gain_per_layer{name}"] = gain(birth[1, i, :layers], skip=0)
+        found[f"relative_mse{name}"] = _finite(np.median(errors[i]))
+        found[f"learned{name}"] = float((errors[i] < LEARNED).mean())
+        found[f"predicts_the_mean{name}"] = float((errors[i] > FAILED).mean())
+    at_birth = recording.picture("recipe_ratio")
+    if at_birth is not None:
+        for recipe, ratio in zip(RECIPES, at_birth, strict=True):
+            found[f"first_to_last_gradient[{recipe.name}]"] = _finite(ratio)
+    return found
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def theoretical_gain(knobs: GradientKnobs) -> float | None:
+    """√(width · Var(w) / 2), by which a layer of ReLU multiplies the error's root mean square; None for other layers."""
+    if knobs.activation != "relu" or knobs.batch_norm or knobs.residual:
+        return None
+    one = 1 / knobs.width
+    variances = {"he": 2 * one, "glorot": one, "lecun": one, "orthogonal": one, "pytorch": one / 3}
+    return math.sqrt(knobs.width * variances.get(knobs.init, knobs.init_sd**2) / 2)
+
+
+def claims(knobs: GradientKnobs, recording: Recording) -> list[Claim]:
+    """What the lesson states, on this run."""
+    found = facts(knobs, recording)
+    layers = recording.picture("recipes")
+    plain = (knobs.activation, knobs.width) == ("relu", 32)
+    naive = plain and knobs.init == "normal" and knobs.init_sd == NAIVE_SD
+    learned = _Learned(knobs, recording)
+    return [
+        *_naive_at_birth(knobs, found, layers),
+        _keepers(found, knobs.width == 32),
+        _others(found, knobs.width == 32),
+        _blind_ratio(found, layers),
+        _theory(knobs, found),
+        *([_fifteen_fail(learned), _five_learn(learned), _luck(learned)] if naive and learned.bare else []),
+        *([_he_learns(learned)] if plain and knobs.init == "he" and learned.bare else []),
+        *([_pytorch_learns(learned, found)] if plain and knobs.init == "pytorch" and learned.bare else []),
+        *([_epsilon(learned)] if naive and learned.bare else []),
+        *([_batch_norm(learned), _norm_explodes(knobs, found)] if naive and knobs.batch_norm else []),
+        *([_residual(learned)] if naive and knobs.residual and not knobs.batch_norm else []),
+    ]
+
+
+class _Learned:
+    """Which of the trained nets have learned by now."""
+
+    def __init__(self, knobs: GradientKnobs, recording: Recording) -> None:
+        self.knobs = knobs
+        self.errors = recording.last("relative_mse")  # (depths, seeds)
+        self.bare = not (knobs.batch_norm or knobs.residual)
+        self.ended = recording.progress >= 1.0 and knobs.epochs >= 500
+
+    def at(self, depth: int) -> Array:
+        """MSE over variance of each net of that depth, (seeds,); empty if there is none."""
+        return self.errors[self.knobs.depths.index(depth)] if depth in self.knobs.depths else np.empty(0)
+
+    def all_learned(self, depth: int) -> bool:
+        """Whether every net of that depth has."""
+        return bool((self.at(depth) < LEARNED).all())
+
+    def decides(self, depth: int, seeds: int = 5) -> bool:
+        """Whether the run is over and has that many nets of that depth."""
+        return self.ended and len(self.at(depth)) >= seeds
+
+    def spelled(self, depth: int) -> str:
+        """How many of them have learned, in words."""
+        errors = self.at(depth)
+        if not len(errors):
+            return ""
+        good, bad = int((errors < LEARNED).sum()), int((errors > FAILED).sum())
+        return f"of {len(errors)} nets {good} below {LEARNED}, {bad} above {FAILED}; median {np.median(errors):.3g}"
+
+
+def _naive_at_birth(knobs: GradientKnobs, found: Facts, layers: Array | None) -> list[Claim]:
+    ratio = found.get(f"first_to_last_gradient[{NAIVE.name}]")
+    factor = None if layers is None else gain(layers[0])
+    hint = "it takes width 32, which the notebook has"
+    return [
+        Claim(
+            "In 15 layers of ReLU that start from N(0, 0.05²), the first layer's gradient is next to nothing beside the last's",
+            "" if ratio is None else f"{ratio:.1e}, the median of {BIRTHS} untrained nets",
+            "under 1e-8",
+            ratio < 1e-8 if ratio is not None and knobs.width == 32 else None,
+            "0.2¹⁵ = 3.3e-11, times what the first and the last layer do by their shapes",
+            notebook="1.7e-11, of one fitted net",
+            hint=hint,
+        ),
+        Claim(
+            "Each of these layers divides the gradient by five",
+            "" if factor is None else f"{factor:.3f} per layer, its logarithm {math.log(factor):.3f}",
+            f"logarithm within 10 % of ln {NAIVE_GAIN} = {math.log(NAIVE_GAIN):.3f}",
+            abs(math.log(factor) / math.log(NAIVE_GAIN) - 1) < 0.1 if factor and knobs.width == 32 else None,
+            "√(32 · 0.05² / 2) = 0.2, " + HE,
+            notebook="0.191 per layer, end to end",
+            hint=hint,
+        ),
+    ]
+
+
+def _keepers(found: Facts, decides: bool) -> Claim:
+    ratios = [found.get(f"first_to_last_gradient[{recipe.name}]") for recipe in KEEPERS]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return Claim(
+        "Initializations that fit their activation carry the gradient through 15 layers",
+        ", ".join(f"{recipe.name}: {ratio:.2g}" for recipe, ratio in zip(KEEPERS, known, strict=False)),
+        f"first to last gradient within {KEPT[0]:g} … {KEPT[1]:g} for each",
+        all(KEPT[0] <= ratio <= KEPT[1] for ratio in known) if decides and len(known) == len(KEEPERS) else None,
+        "He et al. 2015; Glorot & Bengio 2010; Klambauer et al. 2017; Saxe et al. 2014",
+        hint="it takes width 32",
+    )
+
+
+def _others(found: Facts, decides: bool) -> Claim:
+    ratios = [found.get(f"first_to_last_gradient[{recipe.name}]") for recipe in OTHERS]
+    known = [ratio for ratio in ratios if ratio is not None]
+    return Claim(
+        "PyTorch's own default vanishes too, and so does the sigmoid under Glorot's",
+        ", ".join(f"{recipe.name}: {ratio:.1e}" for recipe, ratio in zip(OTHERS, known, strict=False)),
+        "first to last gradient under 1e-4 for both, in 15 layers",
+        all(ratio < 1e-4 for ratio in known) if decides and len(known) == len(OTHERS) else None,
+        "gains of √(1/6) = 0.41, since nn.Linear draws with variance 1/(3 fan_in), and of at most 1/4, the sigmoid's steepest slope",
+        hint="it takes width 32",
+    )
+
+
+def _blind_ratio(found: Facts, layers: Array | None) -> Claim:
+    ratio = found.get(f"first_to_last_gradient[{NO_BIASES.name}]")
+    top = None if layers is None else float(layers[RECIPES.index(NO_BIASES)].max())
+    known = ratio is not None and top is not None
+    return Claim(
+        "The ratio alone can deceive: without biases the same bad start has a ratio near 1, since all gradients are equally tiny",
+        f"ratio {ratio:.2g}, largest gradient of any layer {top:.1e}" if known else "",
+        f"ratio within {KEPT[0]:g} … {KEPT[1]:g}, every gradient under 1e-6",
+        KEPT[0] <= ratio <= KEPT[1] and top < 1e-6 if ratio is not None and top is not None else None,
+        "Euler's theorem: a ReLU net without biases is homogeneous in the weights of each of its layers",
+        hint="it comes with the first moments of a run",
+    )
+
+
+def _theory(knobs: GradientKnobs, found: Facts) -> Claim:
+    depth, wanted = max(knobs.depths), theoretical_gain(knobs)
+    measured = found.get(f"error_gain_per_layer[depth={depth}]")
+    decides = wanted is not None and depth >= 10 and knobs.width >= 32
+    return Claim(
+        "The spread of the weights alone sets the factor by which a layer of ReLU multiplies the error",
+        ""
+        if measured is None
+        else f"{measured:.3f} per layer, {depth} layers" + (f"; theory {wanted:.3f}" if wanted else ""),
+        "√(width · Var(w) / 2), within 10 %",
+        abs(measured / wanted - 1) < 0.1 if measured and wanted and decides else None,
+        HE,
+        hint="it takes plain ReLU layers, 10 or more of them, and a width of 32 or more",
+    )
+
+
+def _fifteen_fail(learned: _Learned) -> Claim:
+    return Claim(
+        "So started, nets of 15 layers learn the mean and nothing else",
+        learned.spelled(CRITICAL),
+        f"MSE over variance above {FAILED} in at least four of five nets",
+        bool((learned.at(CRITICAL) > FAILED).mean() >= 0.8)
+        if learned.decides(CRITICAL) and learned.knobs.epsilon >= KERAS_EPSILON
+        else None,
+        "the notebook's settings, replicated with five starts",
+        notebook="“Estimation has totally failed”, of one net",
+        hint="it takes depth 15, 5 seeds, 500 epochs and Adam's ε of 1e-7",
+    )
+
+
+def _five_learn(learned: _Learned) -> Claim:
+    return Claim(
+        "The same start does no harm to 5 layers: 0.2⁵ is small, 0.2¹⁵ is nothing",
+        learned.spelled(5),
+        f"MSE over variance under {LEARNED} in every net",
+        learned.all_learned(5) if learned.decides(5) else None,
+        "this lesson's nets",
+        hint="it takes depth 5, 5 seeds and 500 epochs",
+    )
+
+
+def _luck(learned: _Learned) -> Claim:
+    depths = [depth for depth in sorted(learned.knobs.depths) if learned.decides(depth, seeds=20)]
+    counts = {depth: ((learned.at(depth) < LEARNED).sum(), (learned.at(depth) > FAILED).sum()) for depth in depths}
+    wide = bool(depths) and depths[0] <= 11 and depths[-1] >= 13 and learned.knobs.epochs >= 1000
+    return Claim(
+        "Around 12 layers the start decides: of nets of one depth some learn, others do not",
+        "; ".join(f"{depth} layers: {good} learned, {bad} at the mean" for depth, (good, bad) in counts.items()),
+        f"a depth with nets below {LEARNED} and nets above {FAILED}, of twenty",
+        any(good and bad for good, bad in counts.values()) if wide else None,
+        "the notebook's settings, replicated with many starts",
+        notebook="13 layers “not too bad”, 14 “definitely worse”, 15 “totally failed”: one net each",
+        hint='the preset "Luck of the start" has the depths, 20 seeds and 1,000 epochs that it takes',
+    )
+
+
+def _he_learns(learned: _Learned) -> Claim:
+    return Claim(
+        "From He's start nets of 15 layers learn, every one",
+        learned.spelled(CRITICAL),
+        f"MSE over variance under {LEARNED} in five of five nets",
+        learned.all_learned(CRITICAL) if learned.decides(CRITICAL) else None,
+        HE,
+        notebook="never tried: “Why?” is its last word",
+        hint="it takes depth 15, 5 seeds and 500 epochs",
+    )
+
+
+def _pytorch_learns(learned: _Learned, found: Facts) -> Claim:
+    ratio = found.get(f"first_to_last_gradient[depth={CRITICAL}]")
+    return Claim(
+        "A gradient that has vanished by five orders of magnitude can still teach: Adam divides it by its own size",
+        learned.spelled(CRITICAL) + (f"; first to last gradient {ratio:.1e}" if ratio else ""),
+        f"ratio under 1e-4, and MSE over variance under {LEARNED} in every net of 15 layers",
+        bool(ratio < 1e-4) and learned.all_learned(CRITICAL) if ratio and learned.decides(CRITICAL) else None,
+        "Kingma & Ba 2015, arXiv 1412.6980: a step is the rate times gradient over its size plus ε",
+        hint="it takes depth 15, 5 seeds and 500 epochs",
+    )
+
+
+def _epsilon(learned: _Learned) -> Claim:
+    decides = learned.decides(CRITICAL) and learned.knobs.epsilon <= 1e-15
+    return Claim(
+        "What stops Adam is its ε: without it not one net of 15 layers is left at the mean",
+        learned.spelled(CRITICAL),
+        f"MSE over variance above {FAILED} in no net, from the same start",
+        not (learned.at(CRITICAL) > FAILED).any() if decides else None,
+        "Kingma & Ba 2015, arXiv 1412.6980: a step is the rate times gradient over its size plus ε",
+        hint='the preset "Adam without its ε" sets it to 1e-16',
+    )
+
+
+def _batch_norm(learned: _Learned) -> Claim:
+    return Claim(
+        "Batch norm makes the start not matter: nets of 15 layers learn from N(0, 0.05²)",
+        learned.spelled(CRITICAL),
+        f"MSE over variance under {LEARNED} in every net",
+        learned.all_learned(CRITICAL) if learned.decides(CRITICAL) else None,
+        "Ioffe & Szegedy 2015, arXiv 1502.03167",
+        hint="it takes depth 15, 5 seeds and 500 epochs",
+    )
+
+
+def _norm_explodes(knobs: GradientKnobs, found: Facts) -> Claim:
+    depth = max(knobs.depths)
+    ratio = found.get(f"first_to_last_gradient[depth={depth}]")
+    return Claim(
+        "Batch norm trades vanishing for exploding: at birth gradients now grow towards the input",
+        "" if ratio is None else f"first to last gradient {ratio:.3g}, {depth} layers",
+        "over 10, in 15 layers or more",
+        ratio > 10 if ratio is not None and depth >= CRITICAL else None,
+        "Yang et al. 2019, arXiv 1902.08129: gradients grow exponentially with depth",
+        hint="it takes 15 layers or more",
+    )
+
+
+def _residual(learned: _Learned) -> Claim:
+    deepest = max(learned.knobs.depths)
+    return Claim(
+        "With a way around each layer 30 layers and more learn from the same start",
+        f"{deepest} layers: {learned.spelled(deepest)}",
+        f"MSE over variance under {LEARNED} in every net",
+        learned.all_learned(deepest) if learned.decides(deepest) and deepest >= 30 else None,
+        "He et al. 2016, arXiv 1512.03385",
+        hint="it takes depth 30 or more, 5 seeds and 500 epochs",
+    )
+
+
+def cost(knobs: GradientKnobs) -> Cost:
+    """Matrix products, elementwise work and calls of every step; the untrained nets, in double precision."""
+    looks = len(moments(knobs))
+    total = Cost(0.0, 0.0, 0.0, 5e7)
+    for depth, nets, steps, work in [
+        *((depth, knobs.seeds, knobs.epochs + 1, 1.0) for depth in knobs.depths),
+        *((depth, BIRTHS, 1, 4.0) for depth in knobs.depths),
+        *((CRITICAL, BIRTHS, 1, 4.0) for _ in RECIPES),
+    ]:
+        weights = nets * (depth - 1) * knobs.width**2
+        units = nets * depth * knobs.width * POINTS
+        extra = 1 + 1.5 * knobs.batch_norm + 0.5 * knobs.residual
+        numbers = steps * (12.0 * weights + 14.0 * units * extra) + 25.0 * weights
+        calls = steps * depth * (14.0 + 14.0 * knobs.batch_norm + 4.0 * knobs.residual)
+        total += Cost(6.0 * work * steps * weights * POINTS, work * numbers, calls, 24.0 * weights + 16.0 * units)
+    drawn = Cost(
+        0.0,
+        looks * (600.0 * max(knobs.depths) * SHOWN * POINTS * min(knobs.width, UNITS_SHOWN)),
+        60.0 * looks * sum(knobs.depths),
+        0.0,
+    )
+    return total + drawn
+
+
+def shrunk(knobs: GradientKnobs) -> GradientKnobs:
+    """Two depths, two narrow nets of each, a few steps: a moment of work, everything else as it was."""
+    return knobs.model_copy(
+        update={"depths": knobs.depths[:2], "width": 8, "seeds": min(knobs.seeds, 2), "epochs": min(knobs.epochs, 3)}
+    )
+
+
+def reveal(found: Facts) -> str | None:
+    """What happened, for the reader who predicted."""
+    ratios = [(name, value) for name, value in found.items() if name.startswith("first_to_last_gradient[depth=")]
+    if not ratios or ratios[-1][1] is None:
+        return None
+    name, ratio = ratios[-1]
+    depth = name.removeprefix("first_to_last_gradient[depth=").removesuffix("]")
+    factor = found.get(f"gain_per_layer[depth={depth}]")
+    each = "" if factor is None else f", a factor of {factor:.2f} from layer to layer"
+    return f"In the nets of {depth} layers it was {ratio:.1e} of the last layer's{each}."
+
+
+HUNT = (
+    Mistake(
+        "Fifteen layers fail, and the notebook ends with “Why?”",
+        (
+            "Divide each of its gradients by the one of the next layer: how much do the factors differ?",
+            "How large is √(32 · 0.05² / 2)? 32 is the width, 0.05 the spread of Keras' RandomNormal.",
+            'Run "Done right": the same depths and deeper ones, from another start.',
+        ),
+        "The cause is the spread of the initial weights, not the depth. The notebook's own numbers give 0.191 per layer "
+        "from end to end, where a layer of 32 ReLU units drawn from N(0, 0.05²) makes 0.2; depth only says how often "
+        "it is multiplied. He's spread of 0.25 makes the factor 1, and nets of 15, 30 and 50 layers learn.",
+    ),
+    Mistake(
+        "13 layers “not too bad”, 14 “definitely worse”, 15 “totally failed”",
+        (
+            "How many nets of each depth were trained?",
+            'Run "Luck of the start" and look at how wide the bands of 12 and 13 layers are.',
+        ),
+        "One net of each depth is no comparison where the start decides. At 12 and 13 layers some starts learn and "
+        "others stay at the mean; the boundary that looks like a law of depth is one draw. It also moves with the "
+        "optimizer: with PyTorch's ε of 1e-8 in place of Keras's 1e-7 it lies a layer or two deeper.",
+    ),
+    Mistake(
+        "“The same seed for all depths”",
+        (
+            "Each cell calls `np.random.seed(3575)`, draws the seeds of the biases, then those of the weights.",
+            "How many numbers has the first draw used up when the second begins?",
+        ),
+        "`size = sum(hidden_units) + 1` draws hundreds of seeds where one per layer is used, and how many depends on "
+        "the depth. The biases' seeds begin alike, with 414728, but the weights' begin with 931113 at 13 layers, 239740 "
+        "at 14 and 518052 at 15: depth is mixed up with the start. `len` in place of `sum` would not mend it, since "
+        "both lists come from one stream; here nets of all depths begin with the same layers.",
+    ),
+    Mistake(
+        "The largest gradient, by `np.max`",
+        ("Which of −5 and 0.1 does `np.max` return, and which of them moves a weight further?",),
+        "`np.max(grad)` overlooks the negative gradients: it takes `np.max(np.abs(grad))`. And the net it looks at has "
+        "been trained, so that the numbers mix the start with what became of it; here both are shown, one at epoch 0.",
+    ),
+)
+
+THEORY = r"""
+**One factor per layer.** Backpropagation carries the error through layer after layer,
+$\delta_{l} = (W_{l+1}\,\delta_{l+1}) \odot f'(z_l)$. With $n$ independent weights of variance $\sigma^2$ at each unit,
+its mean square is multiplied by $n\,\sigma^2\,\mathbb E[f'^2]$. ReLU's slope is 1 for half of the units and 0 for the
+others, so each layer multiplies the error's size by
+$$g = \sqrt{n\,\sigma^2/2}, \qquad\text{and } L \text{ layers by } g^L .$$
+Keras' `RandomNormal` has $\sigma=0.05$: at $n=32$ that is $g=0.2$, and $0.2^{15}=3.3\cdot10^{-11}$. He's
+$\sigma^2=2/n$ is the one with $g=1$; PyTorch's `nn.Linear` draws with $\sigma^2=1/(3n)$, so $g=\sqrt{1/6}=0.41$. A
+sigmoid's slope is at most $\tfrac14$. Near 0, $\tanh$ has slope 1, and Glorot's $\sigma^2=1/n$ fits it.
+
+**The same factor forward.** What a layer makes of the *input* shrinks by $g$ as well. The biases hide it: activations
+settle at the size of the biases, but they no longer depend on $x$.
+
+**Why not look at the ratio alone?** A weight's gradient is error times activation. In a ReLU net without biases,
+scaling any one layer scales the output, so by Euler's theorem $\langle W_l, \partial L/\partial W_l\rangle$ is the
+same number for all layers: the errors shrink backward as the activations shrink forward, and the ratio stays near 1
+however bad the start. It takes the sizes too, or the errors, whose factor is the fact `error_gain_per_layer`.
+
+**Why Adam does not save it, and nearly does.** Adam's step is $\eta\,\hat m/(\sqrt{\hat v}+\varepsilon)$, a gradient
+over its own size: its scale cancels, as long as it is large beside $\varepsilon$, $10^{-7}$ in
+Keras and $10^{-8}$ in PyTorch. PyTorch's default at 15
+layers is such a case, and learns. Gradients of $10^{-11}$ are not: their steps are a thousandth of the rate and less.
+
+**Ways around.** *Batch norm* divides by whatever spread a layer has, so that $g$ does not depend on $\sigma$; at birth
+it exceeds 1, and very deep nets explode. *Residual* layers, $h+f(Wh+b)$, pass the error on beside what the weights
+make of it: the smaller the weights, the nearer to 1 the factor. With He's weights each doubles the mean square, at least.
+
+*Sources: He et al. 2015 (arXiv 1502.01852); Glorot & Bengio 2010; Ioffe & Szegedy 2015 (1502.03167); Yang et al. 2019
+(1902.08129); He et al. 2016 (1512.03385); Kingma & Ba 2015 (1412.6980). The function is ours, $\sin 2x$ with noise
+of 0.1: the notebook's, and how long it trained, stand in images.*
+"""
+
+PRESETS: Mapping[str, GradientKnobs] = {
+    "Classroom": GradientKnobs(),
+    "As the notebook ran it": GradientKnobs(depths=(13, 14, 15), epochs=1000, seeds=1),
+    "Done right": GradientKnobs(depths=(5, 15, 30, 50), init="he", epochs=1000),
+    "Luck of the start": GradientKnobs(depths=(11, 12, 13, 14), epochs=1000, seeds=20),
+    "PyTorch's default": GradientKnobs(depths=(10, 15, 30), init="pytorch", epsilon=1e-8),
+    "Adam without its ε": GradientKnobs(epsilon=1e-16, epochs=1000),
+    "Batch norm": GradientKnobs(depths=(5, 15, 30), batch_norm=True),
+    "A way around": GradientKnobs(depths=(5, 15, 50), residual=True),
+}
+
+LESSON = Lesson(
+    slug="vanishing-gradients",
+    title="Vanishing gradients",
+    question="Why does a deep net stop learning, and is it the depth?",
+    origin="notebook 002, section 1 · a function of one variable",
+    revision=1,
+    knobs=GradientKnobs,
+    presets=PRESETS,
+    series=series,
+    train=train,
+    panels=panels,
+    facts=facts,
+    claims=claims,
+    cost=cost,
+    axis="epoch",
+    watched="relative_mse",
+    dataset=lambda knobs: None,
+    shrunk=shrunk,
+    predict=Prediction(
+        "Before training, how large is the first layer's gradient beside the last layer's, in the deepest net?",
+        ("about as large", "a tenth", "a thousandth", "a millionth", "less than a billionth"),
+        reveal,
+    ),
+    hunt=HUNT,
+    theory=THEORY,
+    code=(train, fleet, gain, Look, Fleet.backward),
+)
