@@ -177,7 +177,9 @@ def newborn(nets: Fleet, seed: int) -> Sizes:
     nets.backward(x, y)
     weights = largest(nets)
     errors = np.stack([error.square().mean(dim=(1, 2)).sqrt().numpy() for error in nets.errors()], axis=1)
-    return Sizes(middle(weights), middle(errors), float(middle(weights[:, :1] / weights[:, -1:])[0]))
+    first, last = weights[:, :1], weights[:, -1:]
+    ratios = np.divide(first, last, out=np.full_like(first, np.nan), where=last > 0)  # a dead net has none
+    return Sizes(middle(weights), middle(errors), float(middle(ratios)[0]))
 
 
 def largest(nets: Fleet) -> Array:
@@ -267,13 +269,13 @@ class Look:
         self.moments = moments(knobs)
         self.grid = evenly(x.device)
         self.deepest = fleets[int(np.argmax(knobs.depths))]
-        self.history = np.full((len(self.deepest.sizes) - 1, len(self.moments)), np.nan, dtype="f2")
+        self.history = np.full((len(self.deepest.sizes) - 1, len(self.moments)), np.nan, dtype="f4")
 
     def frame(self, epoch: int, losses: list[torch.Tensor]) -> Frame:
         """Everything that the panels show after `epoch` steps."""
         floored = [np.maximum(middle(largest(nets)), FLOOR) for nets in self.fleets]
         deepest = np.log10(floored[self.fleets.index(self.deepest)])
-        self.history[:, self.moments.index(epoch)] = deepest
+        self.history[:, self.moments.index(epoch)] = deepest.astype("f2")
         return Frame(
             epoch,
             {"relative_mse": np.stack([loss.double().cpu().numpy() for loss in losses]) / self.variance},
@@ -289,8 +291,8 @@ class Look:
     def functions(self, nets: Fleet) -> Array:
         """The first nets' outputs on the grid, a gap after each, (shown · (grid + 1),)."""
         outputs = nets.forward(self.grid).squeeze(2)[:SHOWN].float().cpu().numpy()  # (shown, grid)
-        drawn = np.clip(outputs, -9, 9)  # far outside the chart, and within what float16 holds
-        return np.pad(drawn, ((0, 0), (0, 1)), constant_values=np.nan).ravel().astype("f2")
+        drawn = np.clip(outputs, -9, 9)  # far outside the chart; and half a float's digits, which pack well
+        return np.pad(drawn, ((0, 0), (0, 1)), constant_values=np.nan).ravel().astype("f2").astype("f4")
 
     def activations(self) -> Array:
         """Of each hidden layer of the deepest nets: quantiles of its activations, and how far x moves a unit, the
