@@ -35,6 +35,7 @@ SHOWN = 5  # nets of each depth that are drawn: the first ones, not chosen ones
 UNITS_SHOWN = 32  # units of each layer whose activations are counted, likewise
 FLOOR = 1e-20  # where a gradient of zero is drawn on a logarithmic axis
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+SHAPES = len(QUANTILES) + 1  # and how far x moves a unit
 NAIVE_SD = 0.05  # Keras' `RandomNormal`
 NAIVE_GAIN = 0.2  # √(32 · 0.05² / 2)
 CRITICAL = 15  # hidden layers of the notebook's net that "totally failed"
@@ -46,6 +47,8 @@ NOTEBOOK_GRADIENTS = (
     2.7240822e-05, 0.00021533686, 0.0004904665, 0.004181428, 0.02815935, 0.1306683, 0.8350754, 5.0867157,
 )  # fmt: skip
 HE = "He et al. 2015, arXiv 1502.01852"
+ADAM = "Kingma & Ba 2015, arXiv 1412.6980: a step is the rate times gradient over its size plus ε"
+HINT_WIDTH = "it takes width 32, which the notebook has, and the first moments of a run"
 
 
 class GradientKnobs(Knobs):
@@ -116,13 +119,9 @@ def truth(x: torch.Tensor) -> torch.Tensor:
     return torch.sin(2 * x)
 
 
-def init_of(knobs: GradientKnobs) -> Init:
-    """The initialization that the knobs ask for."""
-    return normal(knobs.init_sd, biases=True) if knobs.init == "normal" else INITS[knobs.init]
-
-
 def fleet(knobs: GradientKnobs, depth: int, nets: int, device: torch.device, dtype: torch.dtype) -> Fleet:
-    """Fresh nets of one depth. Nets of other depths start with the same layers: only depth sets them apart."""
+    """Fresh nets of one depth. Deeper ones start with the same layers and go on: depth alone sets them apart."""
+    init = normal(knobs.init_sd, biases=True) if knobs.init == "normal" else INITS[knobs.init]
     made = Fleet(
         nets,
         (1, *[knobs.width] * depth, 1),
@@ -132,7 +131,7 @@ def fleet(knobs: GradientKnobs, depth: int, nets: int, device: torch.device, dty
         device=device,
         dtype=dtype,
     )
-    made.initialise(init_of(knobs), knobs.seed)
+    made.initialise(init, knobs.seed)
     return made
 
 
@@ -208,7 +207,7 @@ def at_birth(knobs: GradientKnobs) -> dict[str, Array]:
     return {
         "birth": drawn,
         "birth_ratio": np.array([s.ratio for s in born]),
-        "birth_fit": np.where(fits >= FLOOR, fits, np.nan).astype("f4"),
+        "birth_fit": np.where((fits > FLOOR) & (fits < 1 / FLOOR), fits, np.nan).astype("f4"),
     }
 
 
@@ -268,14 +267,13 @@ class Look:
         self.variance = float(y.double().var(correction=0))
         self.moments = moments(knobs)
         self.grid = evenly(x.device)
-        self.deepest = fleets[int(np.argmax(knobs.depths))]
-        self.history = np.full((len(self.deepest.sizes) - 1, len(self.moments)), np.nan, dtype="f4")
+        self.deepest = int(np.argmax(knobs.depths))
+        self.history = np.full((max(knobs.depths) + 1, len(self.moments)), np.nan, dtype="f4")
 
     def frame(self, epoch: int, losses: list[torch.Tensor]) -> Frame:
         """Everything that the panels show after `epoch` steps."""
         floored = [np.maximum(middle(largest(nets)), FLOOR) for nets in self.fleets]
-        deepest = np.log10(floored[self.fleets.index(self.deepest)])
-        self.history[:, self.moments.index(epoch)] = deepest.astype("f2")
+        self.history[:, self.moments.index(epoch)] = np.log10(floored[self.deepest]).astype("f2")
         return Frame(
             epoch,
             {"relative_mse": np.stack([loss.double().cpu().numpy() for loss in losses]) / self.variance},
@@ -298,10 +296,10 @@ class Look:
         """Of each hidden layer of the deepest nets: quantiles of its activations, and how far x moves a unit, the
         root mean square over units of the standard deviation over x; (quantiles + 1, layers)."""
         found = []
-        for layer in self.deepest.layers(self.x, training=True)[:-1]:
+        for layer in self.fleets[self.deepest].layers(self.x, training=True)[:-1]:
             a = layer.after[:SHOWN, :, :UNITS_SHOWN].double().cpu().numpy()  # (shown, points, units)
-            moved = np.sqrt(a.var(axis=1).mean()) if np.isfinite(a).all() else np.nan
-            found.append([*np.quantile(a, QUANTILES), moved])
+            whole = np.isfinite(a).all()
+            found.append([*np.quantile(a, QUANTILES), np.sqrt(a.var(axis=1).mean())] if whole else [np.nan] * SHAPES)
         return np.array(found, dtype="f4").T
 
 
@@ -329,43 +327,35 @@ def panels(knobs: GradientKnobs) -> list[Panel]:
     ]
 
 
-def _layers_axis(layers: int) -> dict[str, Any]:
-    return {"title": {"text": "layer, from the input"}, "range": [0.5, layers + 0.5]}
+def _drawn(x: Array, name: str, number: int, mode: str = "lines", **style: Any) -> go.Scatter:
+    """A line in the colour and dash of the `number`th series, with its name at its end."""
+    line = {"color": COLOURS[number % len(COLOURS)], "dash": DASHES[number % len(DASHES)], **style}
+    return go.Scatter(x=x, name=name, mode=mode, line=line, marker={"size": 5}, meta={"label": name})
+
+
+def _by_layer(layers: int, title: str, **more: Any) -> dict[str, Any]:
+    """The layout of a chart of layers."""
+    x = {"title": {"text": "layer, from the input"}, "range": [0.5, layers + 0.5]}
+    return {"xaxis": x, "yaxis": {"title": {"text": title}, **more}}
 
 
 def _gradient_panel(knobs: GradientKnobs) -> Panel:
-    deepest = max(knobs.depths)
     traces: list[Still | Switch] = []
     if CRITICAL in knobs.depths:
         layers = list(range(1, len(NOTEBOOK_GRADIENTS) + 1))
         traces.append(reference(layers, NOTEBOOK_GRADIENTS, "notebook: 15 layers, fitted", mode="lines+markers"))
     for i, (depth, name) in enumerate(zip(knobs.depths, series(knobs), strict=True)):
-        x, colour = np.arange(1, depth + 2), COLOURS[i % len(COLOURS)]
+        now = _drawn(np.arange(1, depth + 2), name, i, "lines+markers")
         fit = go.Scatter(
-            x=x,
-            name="straight line at birth",
-            mode="lines",
-            line={"color": colour, "width": 1, "dash": "dot"},
-            legendgroup="fit",
-            showlegend=i == 0,
+            now, name="straight line at birth", mode="lines", meta={}, legendgroup="fit", showlegend=i == 0
         )
-        now = go.Scatter(
-            x=x,
-            name=name,
-            mode="lines+markers",
-            line={"color": colour, "dash": DASHES[i % len(DASHES)]},
-            marker={"size": 5},
-            meta={"label": name},
-        )
+        fit.line = {"color": now.line.color, "width": 1, "dash": "dot"}
         traces += [Switch(fit, {"y": ("birth_fit", i)}), Switch(now, {"y": ("gradients", i)})]
     return Panel(
         "Gradient by layer",
         "Largest gradient of a weight in each layer, now; the median over the starts. The dotted lines are fits to the gradients before training: their slope is the factor per layer.",
         traces,
-        {
-            "xaxis": _layers_axis(deepest + 1),
-            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
-        },
+        _by_layer(max(knobs.depths) + 1, "largest |gradient|", type="log", dtick=3),
     )
 
 
@@ -388,46 +378,29 @@ def _history_panel(knobs: GradientKnobs) -> Panel:
             "outlinewidth": 0,
         },
     )
-    step = max(1, knobs.epochs) / max(1, len(columns) - 1)
+    half = max(1, knobs.epochs) / max(1, len(columns) - 1) / 2
+    x = {"title": {"text": "epochs"}, "range": [-half, columns[-1] + half]}
+    y = {"title": {"text": "layer, from the input"}, "range": [0.5, deepest + 1.5]}
     return Panel(
         f"Gradient over time, {deepest} layers",
         "The same for the deepest nets, layer by layer as they train: dark layers receive next to nothing.",
         [Switch(drawn, {"z": "history"})],
-        {
-            "xaxis": {"title": {"text": "epochs"}, "range": [-step / 2, columns[-1] + step / 2]},
-            "yaxis": _layers_axis(deepest + 1),
-            "showlegend": False,
-        },
+        {"xaxis": x, "yaxis": y, "showlegend": False},
     )
 
 
 def _function_panel(knobs: GradientKnobs) -> Panel:
-    grid, (x, y) = evenly(torch.device("cpu")), sample(knobs.seed)
-    tiled = np.tile(np.append(grid.squeeze(1).numpy(), np.nan), min(SHOWN, knobs.seeds))
+    grid = evenly(torch.device("cpu"))
+    xs, wanted, x, y = (each.squeeze(1).tolist() for each in (grid, truth(grid), *sample(knobs.seed)))
     behind = [
-        reference(
-            grid.squeeze(1).tolist(), truth(grid).squeeze(1).tolist(), "truth", line={"color": FAINT, "width": 4}
-        ),
-        reference(
-            x.squeeze(1).tolist(), y.squeeze(1).tolist(), "examples", mode="markers", marker={"color": FAINT, "size": 5}
-        ),
+        reference(xs, wanted, "truth", line={"color": FAINT, "width": 4}),
+        reference(x, y, "examples", mode="markers", marker={"color": FAINT, "size": 5}),
     ]
-    drawn = [
-        Switch(
-            go.Scatter(
-                x=tiled,
-                name=name,
-                mode="lines",
-                line={"color": COLOURS[i % len(COLOURS)], "dash": DASHES[i % len(DASHES)], "width": 1.5},
-                meta={"label": name},
-            ),
-            {"y": ("functions", i)},
-        )
-        for i, name in enumerate(series(knobs))
-    ]
+    tiled = np.tile([*xs, np.nan], min(SHOWN, knobs.seeds))
+    drawn = [Switch(_drawn(tiled, name, i, width=1.5), {"y": ("functions", i)}) for i, name in enumerate(series(knobs))]
     return Panel(
         "What they have learned",
-        f"The functions of the first {SHOWN} nets of each depth: one that cannot be reached by its gradients draws the mean.",
+        f"The functions of the first {SHOWN} nets of each depth: one that its gradients do not reach draws the mean.",
         [*behind, *drawn],
         {
             "xaxis": {"title": {"text": "x"}, "range": [-INTERVAL, INTERVAL]},
@@ -438,58 +411,32 @@ def _function_panel(knobs: GradientKnobs) -> Panel:
 
 def _activation_panel(knobs: GradientKnobs) -> Panel:
     deepest = max(knobs.depths)
-    colour = COLOURS[knobs.depths.index(deepest) % len(COLOURS)]
-    layers = np.arange(1, deepest + 1)
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    number, layers = knobs.depths.index(deepest), np.arange(1, deepest + 1)
+    red, green, blue = (int(COLOURS[number % len(COLOURS)][i : i + 2], 16) for i in (1, 3, 5))
     traces = []
-    for i, share in enumerate(QUANTILES):
-        middle = share == 0.5
-        shape: dict[str, Any] = {"name": "median", "line": {"color": colour}, "meta": {"label": "median"}}
-        if not middle:
-            shape = {"name": f"{share:.0%}", "line": {"width": 0}, "showlegend": False, "hoverinfo": "skip"}
+    for i, opacity in enumerate((0.0, 0.12, 0.3, 0.3, 0.12)):  # the band up to each quantile
+        trace = _drawn(layers, "median", number, dash="solid")
+        if QUANTILES[i] != 0.5:
+            trace.update(name=f"{QUANTILES[i]:.0%}", line={"width": 0}, meta={}, showlegend=False, hoverinfo="skip")
         if i > 0:
-            opacity = 0.12 if i in (1, len(QUANTILES) - 1) else 0.3
-            shape |= {"fill": "tonexty", "fillcolor": f"rgba({red},{green},{blue},{opacity})"}
-        traces.append(Switch(go.Scatter(x=layers, mode="lines", **shape), {"y": ("activations", i)}))
-    moved = go.Scatter(
-        x=layers,
-        name="what depends on x",
-        mode="lines+markers",
-        line={"color": COLOURS[3], "dash": "dash"},
-        marker={"size": 5},
-        meta={"label": "moved by x"},
-    )
+            trace.update(fill="tonexty", fillcolor=f"rgba({red},{green},{blue},{opacity})")
+        traces.append(Switch(trace, {"y": ("activations", i)}))
+    moved = _drawn(layers, "moved by x", number, "lines+markers", color=FAINT, dash="dash")
     return Panel(
         f"Activations, {deepest} layers",
         "What the units of each layer say: the middle 50 % and 90 %, and how far a unit moves as x runs over the examples. Where that is 0 the layer has forgotten its input.",
-        [*traces, Switch(moved, {"y": ("activations", len(QUANTILES))})],
-        {"xaxis": _layers_axis(deepest), "yaxis": {"title": {"text": "activation"}}},
+        [*traces, Switch(moved, {"y": ("activations", SHAPES - 1)})],
+        _by_layer(deepest, "activation"),
     )
 
 
 def _recipe_panel(knobs: GradientKnobs) -> Panel:
     layers = np.arange(1, CRITICAL + 2)
-    drawn = [
-        Switch(
-            go.Scatter(
-                x=layers,
-                name=recipe.name,
-                mode="lines",
-                line={"color": COLOURS[4 + i], "dash": DASHES[i % len(DASHES)], "width": 2},
-                meta={"label": recipe.name},
-            ),
-            {"y": ("recipes", i)},
-        )
-        for i, recipe in enumerate(RECIPES)
-    ]
     return Panel(
         f"Other recipes, {CRITICAL} layers at birth",
         f"Largest gradient of a weight in each layer of untrained nets with {CRITICAL} hidden layers of {knobs.width} units, the median of {BIRTHS}: a slope is a gain other than 1.",
-        drawn,
-        {
-            "xaxis": _layers_axis(CRITICAL + 1),
-            "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
-        },
+        [Switch(_drawn(layers, recipe.name, 4 + i), {"y": ("recipes", i)}) for i, recipe in enumerate(RECIPES)],
+        _by_layer(CRITICAL + 1, "largest |gradient|", type="log", dtick=3),
     )
 
 
@@ -529,61 +476,36 @@ def theoretical_gain(knobs: GradientKnobs) -> float | None:
 
 
 def claims(knobs: GradientKnobs, recording: Recording) -> list[Claim]:
-    """What the lesson states, on this run."""
+    """What the lesson states, on this run: of all recipes at birth, of its own nets at birth, and after training."""
     found = facts(knobs, recording)
     layers = recording.picture("recipes")
-    plain = (knobs.activation, knobs.width) == ("relu", 32)
-    naive = plain and knobs.init == "normal" and knobs.init_sd == NAIVE_SD
-    learned = _Learned(knobs, recording)
-    return [
+    made = [
         *_naive_at_birth(knobs, found, layers),
-        _keepers(found, knobs.width == 32),
-        _others(found, knobs.width == 32),
+        _recipes(
+            "Initializations that fit their activation carry the gradient through 15 layers",
+            KEEPERS,
+            KEPT,
+            knobs,
+            found,
+            "He et al. 2015; Glorot & Bengio 2010; Klambauer et al. 2017; Saxe et al. 2014",
+        ),
+        _recipes(
+            "PyTorch's own default vanishes too, and so does the sigmoid under Glorot's",
+            OTHERS,
+            (0.0, 1e-4),
+            knobs,
+            found,
+            "gains of √(1/6) = 0.41, since nn.Linear draws with variance 1/(3 fan_in), and of at most 1/4, the sigmoid's steepest slope",
+        ),
         _blind_ratio(found, layers),
         _theory(knobs, found),
-        *([_fifteen_fail(learned), _five_learn(learned), _luck(learned)] if naive and learned.bare else []),
-        *([_he_learns(learned)] if plain and knobs.init == "he" and learned.bare else []),
-        *([_pytorch_learns(learned, found)] if plain and knobs.init == "pytorch" and learned.bare else []),
-        *([_epsilon(learned)] if naive and learned.bare else []),
-        *([_batch_norm(learned), _norm_explodes(knobs, found)] if naive and knobs.batch_norm else []),
-        *([_residual(learned)] if naive and knobs.residual and not knobs.batch_norm else []),
     ]
-
-
-class _Learned:
-    """Which of the trained nets have learned by now."""
-
-    def __init__(self, knobs: GradientKnobs, recording: Recording) -> None:
-        self.knobs = knobs
-        self.errors = recording.last("relative_mse")  # (depths, seeds)
-        self.bare = not (knobs.batch_norm or knobs.residual)
-        self.ended = recording.progress >= 1.0 and knobs.epochs >= 500
-
-    def at(self, depth: int) -> Array:
-        """MSE over variance of each net of that depth, (seeds,); empty if there is none."""
-        return self.errors[self.knobs.depths.index(depth)] if depth in self.knobs.depths else np.empty(0)
-
-    def all_learned(self, depth: int) -> bool:
-        """Whether every net of that depth has."""
-        return bool((self.at(depth) < LEARNED).all())
-
-    def decides(self, depth: int, seeds: int = 5) -> bool:
-        """Whether the run is over and has that many nets of that depth."""
-        return self.ended and len(self.at(depth)) >= seeds
-
-    def spelled(self, depth: int) -> str:
-        """How many of them have learned, in words."""
-        errors = self.at(depth)
-        if not len(errors):
-            return ""
-        good, bad = int((errors < LEARNED).sum()), int((errors > FAILED).sum())
-        return f"of {len(errors)} nets {good} below {LEARNED}, {bad} above {FAILED}; median {np.median(errors):.3g}"
+    return made + (_trained(knobs, _Trained(knobs, recording), found) if knobs.width == 32 else [])
 
 
 def _naive_at_birth(knobs: GradientKnobs, found: Facts, layers: Array | None) -> list[Claim]:
     ratio = found.get(f"first_to_last_gradient[{NAIVE.name}]")
     factor = None if layers is None else gain(layers[0])
-    hint = "it takes width 32, which the notebook has"
     return [
         Claim(
             "In 15 layers of ReLU that start from N(0, 0.05²), the first layer's gradient is next to nothing beside the last's",
@@ -592,53 +514,48 @@ def _naive_at_birth(knobs: GradientKnobs, found: Facts, layers: Array | None) ->
             ratio < 1e-8 if ratio is not None and knobs.width == 32 else None,
             "0.2¹⁵ = 3.3e-11, times what the first and the last layer do by their shapes",
             notebook="1.7e-11, of one fitted net",
-            hint=hint,
+            hint=HINT_WIDTH,
         ),
         Claim(
             "Each of these layers divides the gradient by five",
             "" if factor is None else f"{factor:.3f} per layer, its logarithm {math.log(factor):.3f}",
             f"logarithm within 10 % of ln {NAIVE_GAIN} = {math.log(NAIVE_GAIN):.3f}",
             abs(math.log(factor) / math.log(NAIVE_GAIN) - 1) < 0.1 if factor and knobs.width == 32 else None,
-            "√(32 · 0.05² / 2) = 0.2, " + HE,
+            f"√(32 · 0.05² / 2) = 0.2, {HE}",
             notebook="0.191 per layer, end to end",
-            hint=hint,
+            hint=HINT_WIDTH,
         ),
     ]
 
 
-def _keepers(found: Facts, decides: bool) -> Claim:
-    ratios = [found.get(f"first_to_last_gradient[{recipe.name}]") for recipe in KEEPERS]
-    known = [ratio for ratio in ratios if ratio is not None]
+def _recipes(
+    sentence: str,
+    these: tuple[Recipe, ...],
+    limits: tuple[float, float],
+    knobs: GradientKnobs,
+    found: Facts,
+    source: str,
+) -> Claim:
+    ratios = {each.name: found.get(f"first_to_last_gradient[{each.name}]") for each in these}
+    known = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     return Claim(
-        "Initializations that fit their activation carry the gradient through 15 layers",
-        ", ".join(f"{recipe.name}: {ratio:.2g}" for recipe, ratio in zip(KEEPERS, known, strict=False)),
-        f"first to last gradient within {KEPT[0]:g} … {KEPT[1]:g} for each",
-        all(KEPT[0] <= ratio <= KEPT[1] for ratio in known) if decides and len(known) == len(KEEPERS) else None,
-        "He et al. 2015; Glorot & Bengio 2010; Klambauer et al. 2017; Saxe et al. 2014",
-        hint="it takes width 32",
-    )
-
-
-def _others(found: Facts, decides: bool) -> Claim:
-    ratios = [found.get(f"first_to_last_gradient[{recipe.name}]") for recipe in OTHERS]
-    known = [ratio for ratio in ratios if ratio is not None]
-    return Claim(
-        "PyTorch's own default vanishes too, and so does the sigmoid under Glorot's",
-        ", ".join(f"{recipe.name}: {ratio:.1e}" for recipe, ratio in zip(OTHERS, known, strict=False)),
-        "first to last gradient under 1e-4 for both, in 15 layers",
-        all(ratio < 1e-4 for ratio in known) if decides and len(known) == len(OTHERS) else None,
-        "gains of √(1/6) = 0.41, since nn.Linear draws with variance 1/(3 fan_in), and of at most 1/4, the sigmoid's steepest slope",
-        hint="it takes width 32",
+        sentence,
+        ", ".join(f"{name}: {ratio:.2g}" for name, ratio in known.items()),
+        f"first to last gradient within {limits[0]:g} … {limits[1]:g} for each",
+        all(limits[0] <= ratio <= limits[1] for ratio in known.values())
+        if len(known) == len(these) and knobs.width == 32
+        else None,
+        source,
+        hint=HINT_WIDTH,
     )
 
 
 def _blind_ratio(found: Facts, layers: Array | None) -> Claim:
     ratio = found.get(f"first_to_last_gradient[{NO_BIASES.name}]")
     top = None if layers is None else float(layers[RECIPES.index(NO_BIASES)].max())
-    known = ratio is not None and top is not None
     return Claim(
         "The ratio alone can deceive: without biases the same bad start has a ratio near 1, since all gradients are equally tiny",
-        f"ratio {ratio:.2g}, largest gradient of any layer {top:.1e}" if known else "",
+        f"ratio {ratio:.2g}, largest gradient of any layer {top:.1e}" if ratio is not None else "",
         f"ratio within {KEPT[0]:g} … {KEPT[1]:g}, every gradient under 1e-6",
         KEPT[0] <= ratio <= KEPT[1] and top < 1e-6 if ratio is not None and top is not None else None,
         "Euler's theorem: a ReLU net without biases is homogeneous in the weights of each of its layers",
@@ -649,109 +566,88 @@ def _blind_ratio(found: Facts, layers: Array | None) -> Claim:
 def _theory(knobs: GradientKnobs, found: Facts) -> Claim:
     depth, wanted = max(knobs.depths), theoretical_gain(knobs)
     measured = found.get(f"error_gain_per_layer[depth={depth}]")
-    decides = wanted is not None and depth >= 10 and knobs.width >= 32
+    spelled = "" if measured is None else f"{measured:.3f} per layer, {depth} layers"
     return Claim(
         "The spread of the weights alone sets the factor by which a layer of ReLU multiplies the error",
-        ""
-        if measured is None
-        else f"{measured:.3f} per layer, {depth} layers" + (f"; theory {wanted:.3f}" if wanted else ""),
+        spelled + (f"; theory {wanted:.3f}" if spelled and wanted else ""),
         "√(width · Var(w) / 2), within 10 %",
-        abs(measured / wanted - 1) < 0.1 if measured and wanted and decides else None,
+        abs(measured / wanted - 1) < 0.1 if measured and wanted and depth >= 10 and knobs.width >= 32 else None,
         HE,
         hint="it takes plain ReLU layers, 10 or more of them, and a width of 32 or more",
     )
 
 
-def _fifteen_fail(learned: _Learned) -> Claim:
-    return Claim(
-        "So started, nets of 15 layers learn the mean and nothing else",
-        learned.spelled(CRITICAL),
-        f"MSE over variance above {FAILED} in at least four of five nets",
-        bool((learned.at(CRITICAL) > FAILED).mean() >= 0.8)
-        if learned.decides(CRITICAL) and learned.knobs.epsilon >= KERAS_EPSILON
-        else None,
-        "the notebook's settings, replicated with five starts",
-        notebook="“Estimation has totally failed”, of one net",
-        hint="it takes depth 15, 5 seeds, 500 epochs and Adam's ε of 1e-7",
-    )
+class _Trained:
+    """What has become of the trained nets by now."""
+
+    def __init__(self, knobs: GradientKnobs, recording: Recording) -> None:
+        self.depths, self.errors = knobs.depths, recording.last("relative_mse")  # (depths, seeds)
+        self.ended = recording.progress >= 1.0 and knobs.epochs >= 500
+
+    def at(self, depth: int) -> Array:
+        """MSE over variance of each net of that depth, (seeds,); empty if there is none."""
+        return self.errors[self.depths.index(depth)] if depth in self.depths else np.empty(0)
+
+    def decides(self, depth: int, seeds: int = 5) -> bool:
+        """Whether the run is over and has that many nets of that depth."""
+        return self.ended and len(self.at(depth)) >= seeds
+
+    def spelled(self, depth: int) -> str:
+        """How many have learned and how many predict the mean, in words."""
+        errors = self.at(depth)
+        good, bad = (errors < LEARNED).sum(), (errors > FAILED).sum()
+        return f"{depth} layers: of {len(errors)} nets {good} learned, {bad} at the mean" if len(errors) else ""
+
+    def learns(self, sentence: str, depth: int, source: str, *, also: bool = True, notebook: str = "") -> Claim:
+        """The claim that every net of a depth learns; `also` is what else it takes."""
+        return Claim(
+            sentence,
+            self.spelled(depth),
+            f"MSE over variance under {LEARNED} in every net",
+            also and bool((self.at(depth) < LEARNED).all()) if self.decides(depth) else None,
+            source,
+            notebook=notebook,
+            hint=f"it takes depth {depth}, 5 seeds and 500 epochs",
+        )
 
 
-def _five_learn(learned: _Learned) -> Claim:
-    return Claim(
-        "The same start does no harm to 5 layers: 0.2⁵ is small, 0.2¹⁵ is nothing",
-        learned.spelled(5),
-        f"MSE over variance under {LEARNED} in every net",
-        learned.all_learned(5) if learned.decides(5) else None,
-        "this lesson's nets",
-        hint="it takes depth 5, 5 seeds and 500 epochs",
-    )
+def _trained(knobs: GradientKnobs, nets: _Trained, found: Facts) -> list[Claim]:
+    """The claims about training, those that this start and these layers speak about."""
+    deepest, here = max(knobs.depths), found.get(f"first_to_last_gradient[depth={CRITICAL}]")
+    naive = (knobs.init, knobs.init_sd) == ("normal", NAIVE_SD)
+    if knobs.activation != "relu":
+        return []
+    if naive and knobs.batch_norm:
+        sentence = "Batch norm makes the start not matter: nets of 15 layers learn from N(0, 0.05²)"
+        return [
+            nets.learns(sentence, CRITICAL, "Ioffe & Szegedy 2015, arXiv 1502.03167"),
+            _norm_explodes(deepest, found.get(f"first_to_last_gradient[depth={deepest}]")),
+        ]
+    if naive and knobs.residual:
+        sentence = "With a way around each layer nets of 30 layers and more learn from the same start"
+        return [nets.learns(sentence, max(deepest, 30), "He et al. 2016, arXiv 1512.03385")]
+    if knobs.batch_norm or knobs.residual:
+        return []
+    if naive:
+        sentence = "The same start does no harm to 5 layers: 0.2⁵ is small, 0.2¹⁵ is nothing"
+        return [
+            _fail(knobs, nets),
+            nets.learns(sentence, 5, "this lesson's nets"),
+            _luck(knobs, nets),
+            _epsilon(knobs, nets),
+        ]
+    if knobs.init == "he":
+        sentence = "From He's start nets of 15 layers learn, every one"
+        return [nets.learns(sentence, CRITICAL, HE, notebook="never tried: “Why?” is its last word")]
+    if knobs.init == "pytorch":
+        sentence = (
+            "A first layer's gradient below a ten-thousandth of the last's can still teach: Adam divides it by its size"
+        )
+        return [nets.learns(sentence, CRITICAL, ADAM, also=here is not None and here < 1e-4)]
+    return []
 
 
-def _luck(learned: _Learned) -> Claim:
-    depths = [depth for depth in sorted(learned.knobs.depths) if learned.decides(depth, seeds=20)]
-    counts = {depth: ((learned.at(depth) < LEARNED).sum(), (learned.at(depth) > FAILED).sum()) for depth in depths}
-    wide = bool(depths) and depths[0] <= 11 and depths[-1] >= 13 and learned.knobs.epochs >= 1000
-    return Claim(
-        "Around 12 layers the start decides: of nets of one depth some learn, others do not",
-        "; ".join(f"{depth} layers: {good} learned, {bad} at the mean" for depth, (good, bad) in counts.items()),
-        f"a depth with nets below {LEARNED} and nets above {FAILED}, of twenty",
-        any(good and bad for good, bad in counts.values()) if wide else None,
-        "the notebook's settings, replicated with many starts",
-        notebook="13 layers “not too bad”, 14 “definitely worse”, 15 “totally failed”: one net each",
-        hint='the preset "Luck of the start" has the depths, 20 seeds and 1,000 epochs that it takes',
-    )
-
-
-def _he_learns(learned: _Learned) -> Claim:
-    return Claim(
-        "From He's start nets of 15 layers learn, every one",
-        learned.spelled(CRITICAL),
-        f"MSE over variance under {LEARNED} in five of five nets",
-        learned.all_learned(CRITICAL) if learned.decides(CRITICAL) else None,
-        HE,
-        notebook="never tried: “Why?” is its last word",
-        hint="it takes depth 15, 5 seeds and 500 epochs",
-    )
-
-
-def _pytorch_learns(learned: _Learned, found: Facts) -> Claim:
-    ratio = found.get(f"first_to_last_gradient[depth={CRITICAL}]")
-    return Claim(
-        "A gradient that has vanished by five orders of magnitude can still teach: Adam divides it by its own size",
-        learned.spelled(CRITICAL) + (f"; first to last gradient {ratio:.1e}" if ratio else ""),
-        f"ratio under 1e-4, and MSE over variance under {LEARNED} in every net of 15 layers",
-        bool(ratio < 1e-4) and learned.all_learned(CRITICAL) if ratio and learned.decides(CRITICAL) else None,
-        "Kingma & Ba 2015, arXiv 1412.6980: a step is the rate times gradient over its size plus ε",
-        hint="it takes depth 15, 5 seeds and 500 epochs",
-    )
-
-
-def _epsilon(learned: _Learned) -> Claim:
-    decides = learned.decides(CRITICAL) and learned.knobs.epsilon <= 1e-15
-    return Claim(
-        "What stops Adam is its ε: without it not one net of 15 layers is left at the mean",
-        learned.spelled(CRITICAL),
-        f"MSE over variance above {FAILED} in no net, from the same start",
-        not (learned.at(CRITICAL) > FAILED).any() if decides else None,
-        "Kingma & Ba 2015, arXiv 1412.6980: a step is the rate times gradient over its size plus ε",
-        hint='the preset "Adam without its ε" sets it to 1e-16',
-    )
-
-
-def _batch_norm(learned: _Learned) -> Claim:
-    return Claim(
-        "Batch norm makes the start not matter: nets of 15 layers learn from N(0, 0.05²)",
-        learned.spelled(CRITICAL),
-        f"MSE over variance under {LEARNED} in every net",
-        learned.all_learned(CRITICAL) if learned.decides(CRITICAL) else None,
-        "Ioffe & Szegedy 2015, arXiv 1502.03167",
-        hint="it takes depth 15, 5 seeds and 500 epochs",
-    )
-
-
-def _norm_explodes(knobs: GradientKnobs, found: Facts) -> Claim:
-    depth = max(knobs.depths)
-    ratio = found.get(f"first_to_last_gradient[depth={depth}]")
+def _norm_explodes(depth: int, ratio: float | None) -> Claim:
     return Claim(
         "Batch norm trades vanishing for exploding: at birth gradients now grow towards the input",
         "" if ratio is None else f"first to last gradient {ratio:.3g}, {depth} layers",
@@ -762,15 +658,43 @@ def _norm_explodes(knobs: GradientKnobs, found: Facts) -> Claim:
     )
 
 
-def _residual(learned: _Learned) -> Claim:
-    deepest = max(learned.knobs.depths)
+def _fail(knobs: GradientKnobs, nets: _Trained) -> Claim:
+    decides = nets.decides(CRITICAL) and knobs.epsilon >= KERAS_EPSILON
     return Claim(
-        "With a way around each layer 30 layers and more learn from the same start",
-        f"{deepest} layers: {learned.spelled(deepest)}",
-        f"MSE over variance under {LEARNED} in every net",
-        learned.all_learned(deepest) if learned.decides(deepest) and deepest >= 30 else None,
-        "He et al. 2016, arXiv 1512.03385",
-        hint="it takes depth 30 or more, 5 seeds and 500 epochs",
+        "So started, nets of 15 layers learn the mean and nothing else",
+        nets.spelled(CRITICAL),
+        f"MSE over variance above {FAILED} in at least four of five nets",
+        bool((nets.at(CRITICAL) > FAILED).mean() >= 0.8) if decides else None,
+        "the notebook's settings, replicated at eight seeds: 158 of 160 nets",
+        notebook="“Estimation has totally failed”, of one net",
+        hint="it takes depth 15, 5 seeds, 500 epochs and Adam's ε of 1e-7, which is Keras's",
+    )
+
+
+def _luck(knobs: GradientKnobs, nets: _Trained) -> Claim:
+    depths = [depth for depth in sorted(knobs.depths) if nets.decides(depth, seeds=20)]
+    both = any((nets.at(depth) < LEARNED).any() and (nets.at(depth) > FAILED).any() for depth in depths)
+    wide = bool(depths) and depths[0] <= 11 and depths[-1] >= 13 and knobs.epochs >= 1000
+    return Claim(
+        "Around 12 layers the start decides: of nets of one depth some learn, others do not",
+        "; ".join(nets.spelled(depth) for depth in depths),
+        f"a depth with nets below {LEARNED} and nets above {FAILED}, of twenty",
+        both if wide else None,
+        "the notebook's settings, replicated with twenty starts",
+        notebook="13 layers “not too bad”, 14 “definitely worse”, 15 “totally failed”: one net each",
+        hint='the preset "Luck of the start" has the depths, 20 seeds and 1,000 epochs that it takes',
+    )
+
+
+def _epsilon(knobs: GradientKnobs, nets: _Trained) -> Claim:
+    decides = nets.decides(CRITICAL) and knobs.epsilon <= 1e-15
+    return Claim(
+        "What stops Adam is its ε: without it not one net of 15 layers is left at the mean",
+        nets.spelled(CRITICAL),
+        f"MSE over variance above {FAILED} in no net, from the same start",
+        not (nets.at(CRITICAL) > FAILED).any() if decides else None,
+        ADAM,
+        hint='the preset "Adam without its ε" sets it to 1e-16',
     )
 
 
