@@ -3,12 +3,22 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import dying_relu, vanishing_gradients, width_and_interpolation
+from core.lessons import (
+    cnn_arithmetic,
+    depth_vs_width,
+    dying_relu,
+    perceptron,
+    vanishing_gradients,
+    width_and_interpolation,
+)
 
 CURRICULUM: tuple[AnyLesson, ...] = (
+    perceptron.LESSON,
     vanishing_gradients.LESSON,
     dying_relu.LESSON,
     width_and_interpolation.LESSON,
+    cnn_arithmetic.LESSON,
+    depth_vs_width.LESSON,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}

@@ -497,7 +497,7 @@ def claims(knobs: GradientKnobs, recording: Recording) -> list[Claim]:
             found,
             "gains of √(1/6) = 0.41, since nn.Linear draws with variance 1/(3 fan_in), and of at most 1/4, the sigmoid's steepest slope",
         ),
-        _blind_ratio(found, layers),
+        _blind_ratio(knobs, found, layers),
         _theory(knobs, found),
     ]
     return made + (_trained(knobs, _Trained(knobs, recording), found) if knobs.width == 32 else [])
@@ -550,16 +550,18 @@ def _recipes(
     )
 
 
-def _blind_ratio(found: Facts, layers: Array | None) -> Claim:
+def _blind_ratio(knobs: GradientKnobs, found: Facts, layers: Array | None) -> Claim:
     ratio = found.get(f"first_to_last_gradient[{NO_BIASES.name}]")
     top = None if layers is None else float(layers[RECIPES.index(NO_BIASES)].max())
     return Claim(
         "The ratio alone can deceive: without biases the same bad start has a ratio near 1, since all gradients are equally tiny",
         f"ratio {ratio:.2g}, largest gradient of any layer {top:.1e}" if ratio is not None else "",
         f"ratio within {KEPT[0]:g} … {KEPT[1]:g}, every gradient under 1e-6",
-        KEPT[0] <= ratio <= KEPT[1] and top < 1e-6 if ratio is not None and top is not None else None,
+        KEPT[0] <= ratio <= KEPT[1] and top < 1e-6
+        if ratio is not None and top is not None and knobs.width == 32
+        else None,
         "Euler's theorem: a ReLU net without biases is homogeneous in the weights of each of its layers",
-        hint="it comes with the first moments of a run",
+        hint=HINT_WIDTH,
     )
 
 

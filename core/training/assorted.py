@@ -109,11 +109,16 @@ class Assorted:
         self._groups.sort(key=lambda group: -sum(self.parameters[i] for i in group.members))  # long work first
         self._threads = torch.get_num_threads() if kernels is not None else 1
 
-    def initialise(self, init: Init, seed: int) -> None:
-        """Start every net anew. Its start depends on `seed` and its own widths, not on who stands beside it."""
+    def initialise(self, init: Init | Sequence[Init], seed: int) -> None:
+        """Start every net anew, by one law for all or one for each.
+
+        The start of a net depends on `seed` and its own widths, not on who stands beside it.
+        """
         self.seconds[:] = 0
+        inits = [init] * len(self.architectures) if callable(init) else list(init)
+        starts = [start(each, self.inputs, own, seed) for each, own in zip(inits, self.architectures, strict=True)]
         for group in self._groups:
-            group.initialise([start(init, self.inputs, self.architectures[i], seed) for i in group.members])
+            group.initialise([starts[i] for i in group.members])
 
     def epoch(self, x: Tensor, y: Tensor, order: Tensor, batch: int, active: Array | None = None) -> Array:
         """Once over the examples, a step of the optimizer per batch.

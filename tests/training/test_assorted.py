@@ -176,8 +176,11 @@ def test_parameters_are_those_that_pytorch_trains():
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"architectures": []}, "architectures"), ({"architectures": [(4, 0)]}, "architectures")]
-    + [({"architectures": [(4,)], "optimizer": "lion"}, "optimizer = 'lion'")],
+    [
+        ({"architectures": []}, "architectures"),
+        ({"architectures": [(4, 0)]}, "architectures"),
+        ({"architectures": [(4,)], "optimizer": "lion"}, "optimizer = 'lion'"),
+    ],
 )
 def test_what_cannot_be_is_refused(wrong, said):
     with pytest.raises(ValueError, match=said):
