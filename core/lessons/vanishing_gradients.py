@@ -28,7 +28,7 @@ INTERVAL = 2.0  # x is uniform on ±2, as the notebook
 NOISE = 0.1
 KERAS_EPSILON = 1e-7
 LEARNING_RATE = 0.001  # Adam's default, full batch, as the notebook's other cells
-BIRTHS = 50  # nets looked at before training, of each depth and of each recipe; the first of them are trained
+BIRTHS = 20  # nets looked at before training, of each depth and of each recipe; the first of them are trained
 FRAMES = 50
 GRID = 61  # points of the interval on which functions are drawn
 SHOWN = 5  # nets of each depth that are drawn: the first ones, not chosen ones
@@ -714,8 +714,8 @@ def cost(knobs: GradientKnobs) -> Cost:
         extra = 1 + 1.5 * knobs.batch_norm + 0.5 * knobs.residual
         numbers = steps * (12.0 * weights + 14.0 * units * extra) + 25.0 * weights
         calls = steps * depth * (14.0 + 14.0 * knobs.batch_norm + 4.0 * knobs.residual)
-        here = 32.0 * weights + 24.0 * units if nets == BIRTHS else 0.0  # gone when the next are born
-        held += 20.0 * weights + 8.0 * units if nets != BIRTHS else 0.0  # as long as the run
+        here = 26.0 * weights + 24.0 * units if work > 1 else 0.0  # gone when the next are born
+        held += 20.0 * weights + 8.0 * units if work == 1 else 0.0  # as long as the run
         total += Cost(11.0 * work * steps * weights * POINTS, work * numbers, calls, here)
     numbers = 600.0 * looks * max(knobs.depths) * SHOWN * POINTS * min(knobs.width, UNITS_SHOWN)
     return total + Cost(0.0, numbers, 60.0 * looks * sum(knobs.depths), held + total.bytes)
