@@ -32,11 +32,14 @@ def show(lesson: AnyLesson) -> None:
         st.info("Nothing has been run here yet. Press Run.", icon=":material/play_arrow:")
     else:
         parts.verdict_on_run(lesson, run)
+        earlier, what_changed = parts.earlier_run(lesson, run)
         player(
             run.key,
             key=f"player/{lesson.slug}",
             state=run.state,
             frame=state.frame_in_link(),
+            ghost=earlier,
+            ghost_text=what_changed,
             projector=state.projector(),
         )
         parts.claims(run)

@@ -6,6 +6,7 @@ from core.lesson import AnyLesson
 from core.lessons import (
     cnn_arithmetic,
     depth_vs_width,
+    dropout,
     dying_relu,
     perceptron,
     vanishing_gradients,
@@ -16,6 +17,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     perceptron.LESSON,
     vanishing_gradients.LESSON,
     dying_relu.LESSON,
+    dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     depth_vs_width.LESSON,

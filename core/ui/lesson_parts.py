@@ -17,6 +17,8 @@ from core.runs.runner import QueueFull
 from core.ui import state
 from core.ui.replay import provenance
 
+MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
+
 
 def heading(lesson: AnyLesson) -> None:
     """The question, where it comes from, and the switch for a room."""
@@ -35,7 +37,7 @@ def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
         live = shown is not None and not shown.state.final
         label = "Run" if knobs is None else f"Run · {_price(lesson, knobs)}"
         if st.button(label, type="primary", key="run", icon=":material/play_arrow:", disabled=knobs is None or live):
-            _press(lesson, knobs)
+            _press(lesson, knobs, shown)
         if shown is not None and live and st.button("Stop", key="stop", icon=":material/stop:"):
             state.runner().stop(shown, state.asker())
             st.rerun()
@@ -49,7 +51,7 @@ def _price(lesson: AnyLesson, knobs: Knobs) -> str:
     return spell_seconds(state.runner().estimate(lesson, knobs))
 
 
-def _press(lesson: AnyLesson, knobs: Knobs | None) -> None:
+def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
     if knobs is None:
         return
     try:
@@ -57,7 +59,8 @@ def _press(lesson: AnyLesson, knobs: Knobs | None) -> None:
     except (CostError, DataError, DeviceError, QueueFull) as error:
         st.error(str(error), icon=":material/block:")
         return
-    state.show_run(run.key)
+    other = shown is not None and shown.state.final and shown.key != run.key and len(shown.recording)
+    state.show_run(run.key, before=shown.key if shown is not None and other else None)
     st.rerun()
 
 
@@ -67,6 +70,22 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
         return f"Shown: {where}, {run.device}." if run.state is not State.QUEUED else "In line: it starts by itself."
     other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
     return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
+
+
+def earlier_run(lesson: AnyLesson, run: Run) -> tuple[str | None, str]:
+    """The run that was on the screen when this one was asked for, and what it had otherwise.
+
+    None where there was none, or where so much was changed that the two cannot be compared at a glance.
+    """
+    key = state.earlier_in_link()
+    before = state.runner().get(key) if key is not None and key != run.key else None
+    if before is None or before.lesson is not lesson:
+        return None, ""
+    changed = before.knobs.changed_from(run.knobs)
+    if len(changed) > MOST_CHANGED:
+        return None, ""
+    words = (f"{name} = {spell(value)}, now {spell(getattr(run.knobs, name))}" for name, value in changed.items())
+    return before.key, f"Pale: the run before, with {'; '.join(words)}"
 
 
 def shown_run(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:

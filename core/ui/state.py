@@ -17,7 +17,7 @@ from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
 
-RESERVED = ("run", "frame", "projector", "embed", "embed_options")
+RESERVED = ("run", "before", "frame", "projector", "embed", "embed_options")
 
 
 @st.cache_resource(show_spinner=False)
@@ -112,14 +112,23 @@ def run_in_link() -> str | None:
     return st.query_params.get("run")
 
 
+def earlier_in_link() -> str | None:
+    """The run that the link names as the earlier one, if it can be one's name."""
+    key = st.query_params.get("before", "")
+    return key if RUN_ID.fullmatch(key) else None
+
+
 def forget_run() -> None:
     """Take the run out of the link at the next look. For callbacks: what they change of a link may not arrive."""
     st.session_state["forget_run"] = True
 
 
-def show_run(key: str | None) -> None:
-    """Make the link name this run, from its beginning; None: no run."""
+def show_run(key: str | None, before: str | None = None) -> None:
+    """Make the link name this run, from its beginning, and perhaps the one that came before it; None: no run."""
     st.query_params.pop("frame", None)
+    st.query_params.pop("before", None)
+    if before is not None:
+        st.query_params["before"] = before
     if key is None:
         st.query_params.pop("run", None)
     else:

@@ -123,6 +123,22 @@ def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base,
     )
 
 
+def test_the_run_before_stays_pale_behind_and_a_chip_says_what_changed(base, page):
+    page.goto(f"{base}/width-and-interpolation?{SMALL}&passes=4")
+    press_run(page)
+    page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
+    assert page.locator(".gl-chip").is_hidden(), "the run from the gallery has little in common with it"
+    page.goto(page.url.replace("passes=4", "passes=6"))
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    page.get_by_role("button", name="Run ·").click(timeout=WAIT)
+    page.wait_for_url(re.compile("before=[0-9a-f]{32}"), timeout=WAIT)
+    chip = page.locator(".gl-chip")
+    chip.wait_for(state="visible", timeout=WAIT)
+    assert "passes = 4, now 6" in chip.inner_text()
+    pale = "[...document.querySelectorAll('.js-plotly-plot')].some((p) => p.data.some((t) => /, before$/.test(t.name)))"
+    page.wait_for_function(pale)
+
+
 def test_the_gallery_opens_and_replays_what_ships(base, page):
     page.goto(f"{base}/gallery")
     page.get_by_role("heading", name="Gallery").wait_for(timeout=WAIT)

@@ -98,6 +98,27 @@ def test_run_trains_shows_claims_and_the_link_finds_it_again():
     assert any(button.label == "Run · instant" for button in again.button)
 
 
+def test_the_run_before_stays_in_the_link_until_a_preset_is_taken():
+    at = lesson_page("dying-relu", **SMALL)
+    at.button(key="run").click().run()
+    at = settled(at)
+    first = said(at, "run")
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    at.button(key="run").click().run()
+    at = settled(at)
+    assert said(at, "before") == first != said(at, "run")
+    assert not at.exception
+    at.button(key="dying-relu/preset/Classroom").click().run()
+    assert "before" not in at.query_params
+
+
+@pytest.mark.parametrize("before", ["0" * 32, "nonsense", "../../etc"])
+def test_an_earlier_run_that_is_not_there_is_left_out(before):
+    at = lesson_page("dying-relu", before=before, **SMALL)
+    at.button(key="run").click().run()
+    assert not settled(at).exception
+
+
 def test_a_link_sets_the_knobs_and_the_page_writes_them_back():
     at = lesson_page("dying-relu", width="4", init="glorot")
     assert at.select_slider(key="dying-relu/width").value == 4
