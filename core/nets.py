@@ -78,11 +78,14 @@ net i is then the same among ten nets and among a thousand.
 """
 
 
-def normal(sd: float) -> Init:
-    """N(0, sd²) whatever the layer's size. 0.05 is Keras' `RandomNormal`; 0 starts every unit alike."""
+def normal(sd: float, *, biases: bool = False) -> Init:
+    """N(0, sd²) whatever the layer's size, of the biases too if asked. 0.05 is Keras' `RandomNormal`; 0 starts every
+    unit alike."""
 
     def fill(weight: Array, bias: Array, rng: np.random.Generator) -> None:
         weight[:] = rng.normal(0, sd, weight.shape)
+        if biases:
+            bias[:] = rng.spawn(1)[0].normal(0, sd, bias.shape)
 
     return fill
 
@@ -117,6 +120,13 @@ def glorot(weight: Array, bias: Array, rng: np.random.Generator) -> None:
     weight[:] = rng.uniform(-limit, limit, weight.shape)
 
 
+def pytorch(weight: Array, bias: Array, rng: np.random.Generator) -> None:
+    """`nn.Linear`'s default: weights and biases uniform within ±1/√fan_in, so the variance is 1/(3 fan_in)."""
+    limit = 1 / math.sqrt(weight.shape[1])
+    weight[:] = rng.uniform(-limit, limit, weight.shape)
+    bias[:] = rng.spawn(1)[0].uniform(-limit, limit, bias.shape)
+
+
 def orthogonal(weight: Array, bias: Array, rng: np.random.Generator) -> None:
     """A random rotation: WᵀW = 1, or WWᵀ = 1 where the layer widens (Saxe et al. 2014, arXiv 1312.6120)."""
     nets, fan_in, fan_out = weight.shape
@@ -143,6 +153,7 @@ INITS: Mapping[str, Init] = {
     "he": he,
     "glorot": glorot,
     "lecun": lecun,
+    "pytorch": pytorch,
     "orthogonal": orthogonal,
     "randomized asymmetric": randomized_asymmetric,
 }

@@ -67,6 +67,25 @@ def test_moments(init, variance):
     assert not bias.any()
 
 
+def test_normal_draws_biases_of_their_own_where_asked():
+    weight, bias = start(normal(0.05, biases=True), 100, 40, 60)
+    np.testing.assert_array_equal(weight, start(normal(0.05), 100, 40, 60)[0])  # a flag that moves no weight
+    assert bias.std() == pytest.approx(0.05, rel=0.03)
+    assert abs(np.corrcoef(bias.ravel(), weight[:, 0].ravel())[0, 1]) < 0.05
+
+
+def test_pytorch_is_the_law_of_its_linear_layer():
+    weight, bias = start(INITS["pytorch"], 100, 40, 60)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        layers = [torch.nn.Linear(40, 60) for _ in range(100)]
+    for ours, theirs in ((weight, [each.weight for each in layers]), (bias, [each.bias for each in layers])):
+        wanted = torch.cat([each.detach().ravel() for each in theirs]).double().numpy()
+        deciles = np.linspace(0, 1, 11)
+        np.testing.assert_allclose(np.quantile(ours, deciles), np.quantile(wanted, deciles), atol=0.04 / math.sqrt(40))
+    assert abs(np.corrcoef(bias.ravel(), weight[:, 0].ravel())[0, 1]) < 0.05
+
+
 def test_he_is_normal_and_glorot_uniform():
     def kurtosis(name):
         weight, _ = start(INITS[name], 100, 40, 60)
@@ -111,10 +130,13 @@ def test_randomized_asymmetric_chooses_the_bias_as_often_as_a_weight():
     assert bias.mean() == pytest.approx(1 / 3, abs=0.015)
 
 
-@pytest.mark.parametrize("name", sorted(INITS.keys() - {"zero"}))
-def test_a_net_starts_alike_among_few_and_many(name):
-    few, many = start(INITS[name], 3, 4, 5, seed=7), start(INITS[name], 50, 4, 5, seed=7)
+DRAWN = {"normal": normal(0.05, biases=True), **{name: init for name, init in INITS.items() if name != "zero"}}
+
+
+@pytest.mark.parametrize("init", DRAWN.values(), ids=DRAWN)
+def test_a_net_starts_alike_among_few_and_many(init):
+    few, many = start(init, 3, 4, 5, seed=7), start(init, 50, 4, 5, seed=7)
     for one, other in zip(few, many, strict=True):
         np.testing.assert_array_equal(one, other[:3])
-    assert not np.array_equal(few[0], start(INITS[name], 3, 4, 5, seed=8)[0])
+    assert not np.array_equal(few[0], start(init, 3, 4, 5, seed=8)[0])
     assert not np.array_equal(few[0][0], few[0][1])

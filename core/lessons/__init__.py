@@ -3,10 +3,19 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import cnn_arithmetic, depth_vs_width, dropout, dying_relu, perceptron, width_and_interpolation
+from core.lessons import (
+    cnn_arithmetic,
+    depth_vs_width,
+    dropout,
+    dying_relu,
+    perceptron,
+    vanishing_gradients,
+    width_and_interpolation,
+)
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     perceptron.LESSON,
+    vanishing_gradients.LESSON,
     dying_relu.LESSON,
     dropout.LESSON,
     width_and_interpolation.LESSON,

@@ -217,6 +217,7 @@ class Fleet:
         ]
         self._last = len(self.weights) - 1
         self._buffers: dict[int, _Buffers] = {}
+        self._newest: _Buffers | None = None
         self._kept = [part.clone() for part in self._parts()]
 
     def _checked(self, widths: Sequence[Sequence[int]] | None) -> list[tuple[int, ...]] | None:
@@ -371,7 +372,15 @@ class Fleet:
                 if bypass is not None:
                     g.add_(bypass)
                 g, bypass = self._returning(l - 1, g, to.after[l - 1])
+        self._newest = to
         return to.loss
+
+    def errors(self) -> list[Tensor]:
+        """What the newest `backward` carried to each layer, valid until the next: the loss's gradient with respect to
+        what enters its activation, (nets, batch, width), the output layer last."""
+        if self._newest is None:
+            raise ValueError("there are no errors before the first call of backward.")
+        return [g.transpose(1, 2) for g in self._newest.grad]
 
     # ---- what else a hidden layer does ---------------------------------------------------------------------------
 

@@ -93,6 +93,26 @@ def test_loss_and_gradient_are_those_of_autograd(way, inputs, outputs, name, los
             torch.testing.assert_close(fleet.bias_grads[l][i, 0], linear.bias.grad, rtol=1e-10, atol=1e-13)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_errors_are_the_gradients_of_what_enters_each_activation(way):
+    fleet, batch = make(way, outputs=2)
+    x, y = batches(fleet, batch)
+    fleet.backward(x[:, :5], y[:, :5])  # a batch of another size before
+    fleet.backward(x, y)
+    for i in range(0, fleet.nets, 10):
+        entered, net = [], alone(fleet, i)
+        for part in linears(net):
+            part.register_forward_hook(lambda part, _, z, seen=entered: seen.append(z))
+        wanted = torch.autograd.grad(loss_of(fleet, net, x[i], y[i]), entered)
+        for error, each in zip(fleet.errors(), wanted, strict=True):
+            torch.testing.assert_close(error[i], each, rtol=1e-10, atol=1e-14)
+
+
+def test_errors_are_asked_for_after_a_backward_pass():
+    with pytest.raises(ValueError, match="before the first call of backward"):
+        make("matrix product")[0].errors()
+
+
 def test_gradient_is_overwritten_and_not_added_up():
     fleet, batch = make("matrix product")
     x, y = batches(fleet, batch)
