@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import dying_relu, width_and_interpolation
+from core.lessons import dying_relu, overfitting_cures, width_and_interpolation
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
+    overfitting_cures.LESSON,
     width_and_interpolation.LESSON,
 )
 
