@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
+TIMED = "seconds"
+"""How the names of curves and pictures begin that hold measured time: all else is equal in equal runs."""
+
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 

@@ -87,6 +87,20 @@ def normal(sd: float) -> Init:
     return fill
 
 
+def zero(weight: Array, bias: Array, rng: np.random.Generator) -> None:
+    """Nothing at all. All units of a layer are then alike, and with ReLU none ever moves: notebook 000's mistake."""
+    weight[:] = 0
+
+
+def uniform(limit: float) -> Init:
+    """Uniform within ±limit, whatever the layer's size; 0.05 is what Keras calls "random_uniform"."""
+
+    def fill(weight: Array, bias: Array, rng: np.random.Generator) -> None:
+        weight[:] = rng.uniform(-limit, limit, weight.shape)
+
+    return fill
+
+
 def lecun(weight: Array, bias: Array, rng: np.random.Generator) -> None:
     """N(0, 1/fan_in): keeps the variance of a linear layer; SELU's (LeCun et al. 1998)."""
     weight[:] = rng.normal(0, math.sqrt(1 / weight.shape[1]), weight.shape)
@@ -125,6 +139,7 @@ def randomized_asymmetric(weight: Array, bias: Array, rng: np.random.Generator) 
 
 
 INITS: Mapping[str, Init] = {
+    "zero": zero,
     "he": he,
     "glorot": glorot,
     "lecun": lecun,

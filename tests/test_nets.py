@@ -111,7 +111,7 @@ def test_randomized_asymmetric_chooses_the_bias_as_often_as_a_weight():
     assert bias.mean() == pytest.approx(1 / 3, abs=0.015)
 
 
-@pytest.mark.parametrize("name", INITS)
+@pytest.mark.parametrize("name", sorted(INITS.keys() - {"zero"}))
 def test_a_net_starts_alike_among_few_and_many(name):
     few, many = start(INITS[name], 3, 4, 5, seed=7), start(INITS[name], 50, 4, 5, seed=7)
     for one, other in zip(few, many, strict=True):

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import dying_relu, overfitting_cures, width_and_interpolation
+from core.lessons import depth_vs_width, dying_relu, overfitting_cures, width_and_interpolation
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     width_and_interpolation.LESSON,
+    depth_vs_width.LESSON,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}

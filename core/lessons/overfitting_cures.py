@@ -6,7 +6,7 @@ cure counts where its difference to the big net exceeds the spread of that diffe
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +28,7 @@ COLOUR: Mapping[str, str] = dict(
 )
 DASH = dict(zip(COLOUR, ("solid", "dash", "solid", "longdash", "dashdot", "dot"), strict=True))
 LOOKS = 80  # frames of a run: so often are all nets tested
+SETTLED = 5  # looks whose median is what a net has come to: full-batch Adam spikes now and then, for a few epochs
 NOTEBOOK_STOP = 100  # the epoch that the notebook chose by eye
 GRID = 201  # even points of the interval on which a net is tested
 EACH = 2  # every second of them is drawn
@@ -208,7 +209,8 @@ def train(knobs: CureKnobs, device: torch.device) -> Iterator[Frame]:
     needed = dict.fromkeys("smaller net" if cure == "early stopping" else cure for cure in knobs.cures)
     kinds: dict[str, Kind] = {name: Kind(name, knobs, samples) for name in needed}
     similar = early_stopping_and_l2(knobs.seed)
-    yield frame(knobs, samples, kinds, 0, quadratic=similar)
+    looks: list[Array] = []
+    yield frame(knobs, samples, kinds, 0, looks, quadratic=similar)
 
     every = max(1, knobs.epochs // LOOKS)
     for epoch in range(1, knobs.epochs + 1):
@@ -218,20 +220,24 @@ def train(knobs: CureKnobs, device: torch.device) -> Iterator[Frame]:
         if epoch % every == 0 or epoch in (NOTEBOOK_STOP, knobs.epochs):
             for kind in training:
                 kind.look(epoch)
-            yield frame(knobs, samples, kinds, epoch)
+            yield frame(knobs, samples, kinds, epoch, looks)
 
 
-def frame(knobs: CureKnobs, samples: Samples, kinds: Mapping[str, Kind], epoch: int, **also: Array) -> Frame:
-    """Everything that the panels show."""
+def frame(
+    knobs: CureKnobs, samples: Samples, kinds: Mapping[str, Kind], epoch: int, looks: list[Array], **also: Array
+) -> Frame:
+    """Everything that the panels show; this look's errors join the earlier `looks`, each (3, cures, data_sets)."""
     outputs = np.stack([prediction(cure, kinds) for cure in knobs.cures])  # (cures, data_sets, everything)
-    train_mse, validation_mse, test_mse = samples.scores(outputs)  # (cures, data_sets)
+    looks.append(np.stack(samples.scores(outputs)))
+    train_mse, validation_mse, test_mse = looks[-1]
+    table = settled(looks)  # (3, cures, data_sets)
     pictures = {
         "functions": outputs[:, 0, -GRID::EACH].astype("f2"),
-        "table": np.stack([train_mse.mean(1), validation_mse.mean(1)]).astype("f4"),
+        "table": table[:2].mean(axis=2).astype("f4"),
         **also,
     }
     if "big net" in knobs.cures:
-        differences = beside_big(knobs, test_mse)  # (cures, data_sets)
+        differences = beside_big(knobs, table[2])  # (cures, data_sets)
         centre, spread = differences.mean(1), _spread(differences)
         pictures["difference"] = differences.astype("f4")
         pictures["difference_band"] = np.stack([centre - spread, centre, centre + spread], axis=1).astype("f4")
@@ -242,6 +248,11 @@ def frame(knobs: CureKnobs, samples: Samples, kinds: Mapping[str, Kind], epoch: 
         pictures["members"] = _one_line(kept.outputs[:MEMBERS_DRAWN, 0, -GRID::EACH])
     curves = {"train_mse": train_mse, "validation_mse": validation_mse, "test_mse": test_mse}
     return Frame(epoch, curves, pictures, epoch / knobs.epochs)
+
+
+def settled(looks: Sequence[Array] | Array) -> Array:
+    """What the errors have come to: the median of the last looks."""
+    return np.asarray(np.median(looks[-SETTLED:], axis=0))
 
 
 def prediction(cure: str, kinds: Mapping[str, Kind]) -> Array:
@@ -567,14 +578,14 @@ def _quadratic_panel() -> Panel:
 def facts(knobs: CureKnobs, recording: Recording) -> Facts:
     """Errors of each cure as means over the data sets, differences to the big net, and the identity's numbers."""
     found: dict[str, float | None] = {}
-    differences = recording.picture("difference")
+    errors = {name: settled(recording.curve(name)[1]) for name in ("train_mse", "validation_mse", "test_mse")}
     for i, cure in enumerate(knobs.cures):
-        for curve in ("train_mse", "validation_mse", "test_mse"):
-            found[f"{curve}[{cure}]"] = _number(recording.last(curve)[i].mean())
-        if differences is not None and cure != "big net":
-            exact = beside_big(knobs, recording.last("test_mse"))[i]
-            found[f"difference[{cure}]"] = _number(exact.mean())
-            found[f"spread[{cure}]"] = _number(_spread(exact[None])[0])
+        for name, values in errors.items():
+            found[f"{name}[{cure}]"] = _number(values[i].mean())
+        if "big net" in knobs.cures and cure != "big net":
+            difference = beside_big(knobs, errors["test_mse"])[i]
+            found[f"difference[{cure}]"] = _number(difference.mean())
+            found[f"spread[{cure}]"] = _number(_spread(difference[None])[0])
     identity, stops, similar = (recording.picture(name) for name in ("identity", "stops", "quadratic"))
     if identity is not None:
         together, apart, mean = identity
@@ -621,9 +632,10 @@ def _overfitting(knobs: CureKnobs, recording: Recording, decides: bool) -> list[
     hint = "it takes 50 noisy points, a plain net as wide as in Classroom, 300 epochs and 3 data sets"
     if name is not None:
         validation = recording.curve("validation_mse")[1][:, knobs.cures.index(name)]  # (frames, data_sets)
-        last = np.maximum(validation[-1], 1e-12)
+        last = np.maximum(settled(validation), 1e-12)
+        training = settled(recording.curve("train_mse")[1])[knobs.cures.index(name)]
         turn = float(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
-        ratio = float(np.median(recording.last("train_mse")[knobs.cures.index(name)] / last))
+        ratio = float(np.median(training / last))
     numbers = {"source": "replicas at the notebook's settings", "hint": hint}
     return [
         Claim(

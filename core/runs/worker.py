@@ -24,7 +24,7 @@ from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
 from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine, Request, Stopped, trained
-from core.training import online
+from core.training import assorted, online
 
 NICE = 10  # while it trains, the pages come first
 QUIET = 0.2  # seconds without a request after which there is time for a chore
@@ -137,6 +137,9 @@ def _chores() -> Iterator[float]:
     """What takes a second and only some runs need, for when nobody waits; yields how long it should be quiet first."""
     with suppress(Exception):  # here and below: the run that needs it will say what is wrong
         torch.optim.SGD([torch.zeros(1)], lr=1.0)  # the first optimizer imports all of torch's compiler
+    yield QUIET
+    with suppress(Exception):
+        assorted.warm_up()
     for name in data.NAMES:
         yield QUIET
         with suppress(Exception):

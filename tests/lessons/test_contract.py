@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from core.claims import Claim
-from core.frames import Recording
+from core.frames import TIMED, Recording
 from core.knobs import Knob, Knobs, link_text
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
@@ -135,6 +135,8 @@ def test_equal_knobs_give_an_equal_run_bit_for_bit(lesson, name, recordings):
     first = recordings[lesson.slug, name].arrays()
     assert first.keys() == again.keys()
     for key, value in first.items():
+        if key.partition("/")[2].startswith(TIMED):
+            continue
         np.testing.assert_array_equal(value, again[key], err_msg=key)
 
 
