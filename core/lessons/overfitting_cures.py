@@ -40,7 +40,7 @@ NOTEBOOK: Mapping[str, tuple[float, float]] = {  # its train and validation MSE,
     "ensemble": (0.0105538, 0.0270576),
 }
 NOTEBOOK_DROPOUT = {0.2: (0.0103586, 0.0354970), 0.05: (0.00827718, 0.0327324)}
-FEATURES, RIDGE_POINTS = 10, 50  # the least-squares problem
+FEATURES, LINEAR_POINTS = 10, 50  # the least-squares problem
 TAUS = np.unique(np.geomspace(5, 500, 25).astype(int))  # steps after which gradient descent is stopped
 KROGH = "Krogh & Vedelsby 1995"
 GOODFELLOW = "Goodfellow, Bengio & Courville 2016, Deep Learning, §7.8"
@@ -208,7 +208,7 @@ def train(knobs: CureKnobs, device: torch.device) -> Iterator[Frame]:
     samples = Samples(knobs, device)
     needed = dict.fromkeys("smaller net" if cure == "early stopping" else cure for cure in knobs.cures)
     kinds: dict[str, Kind] = {name: Kind(name, knobs, samples) for name in needed}
-    similar = early_stopping_and_l2(knobs.seed)
+    similar = early_stopping_and_l2(*least_squares(knobs.seed))
     looks: list[Array] = []
     yield frame(knobs, samples, kinds, 0, looks, quadratic=similar)
 
@@ -281,22 +281,26 @@ def ambiguity(members: Array, target: Array) -> Array:
     )
 
 
-def early_stopping_and_l2(seed: int) -> Array:
-    """Weights after τ steps of gradient descent on a least-squares problem beside those of L2 with λ = 1/(ητ).
+def least_squares(seed: int) -> tuple[Array, Array]:
+    """A linear problem, (points, features) and (points,), some of whose directions are learned late."""
+    chance = np.random.default_rng([seed, 2])
+    x = chance.normal(size=(LINEAR_POINTS, FEATURES)) * np.geomspace(1, 0.1, FEATURES)
+    return x, x @ chance.normal(size=FEATURES) + 0.5 * chance.normal(size=LINEAR_POINTS)
+
+
+def early_stopping_and_l2(x: Array, y: Array) -> Array:
+    """Least squares by gradient descent from zero, stopped after τ steps, beside L2 with λ = 1/(ητ).
 
     Returns:
-        (2, taus): the cosine between the two, and the length of their difference relative to L2's weights.
+        (2, taus): the cosine between the two weights, and the length of their difference relative to L2's weights.
     """
-    chance = np.random.default_rng([seed, 2])
-    x = chance.normal(size=(RIDGE_POINTS, FEATURES)) * np.geomspace(1, 0.1, FEATURES)  # some directions learn late
-    y = x @ chance.normal(size=FEATURES) + 0.5 * chance.normal(size=RIDGE_POINTS)
-    curvature, pull = x.T @ x / RIDGE_POINTS, x.T @ y / RIDGE_POINTS
+    curvature, pull = x.T @ x / len(x), x.T @ y / len(x)
     eta = 0.02 / np.linalg.eigvalsh(curvature)[-1]
-    weights, found = np.zeros(FEATURES), []
+    weights, found = np.zeros(len(pull)), []
     for step in range(1, TAUS[-1] + 1):
         weights = weights - eta * (curvature @ weights - pull)
         if step in TAUS:
-            ridge = np.linalg.solve(curvature + np.eye(FEATURES) / (eta * step), pull)
+            ridge = np.linalg.solve(curvature + np.eye(len(pull)) / (eta * step), pull)
             sizes = np.linalg.norm(weights), np.linalg.norm(ridge)
             found.append((weights @ ridge / (sizes[0] * sizes[1]), np.linalg.norm(weights - ridge) / sizes[1]))
     return np.array(found).T
