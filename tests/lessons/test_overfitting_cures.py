@@ -165,7 +165,8 @@ def test_with_endless_patience_early_stopping_is_the_best_look_of_the_smaller_ne
 
 
 def test_patience_ends_it_though_a_better_epoch_may_come():
-    knobs = SMALL.model_copy(update={"cures": ("smaller net", "early stopping"), "patience": 5, "epochs": 60})
+    update = {"cures": ("smaller net", "early stopping"), "patience": 5, "learning_rate": 0.02}
+    knobs = SMALL.model_copy(update=update)
     found = curves(knobs, "validation_mse")
     smaller, stopped = found["smaller net"], found["early stopping"]
     for i in range(knobs.data_sets):
