@@ -358,7 +358,7 @@ def _error_panel(knobs: CureKnobs) -> Panel:
         colours=[COLOUR[cure] for cure in knobs.cures],
         dashes=[DASH[cure] for cure in knobs.cures],
         xaxis={"range": [0, knobs.epochs]},
-        yaxis={"type": "log", "range": [unit - 0.75, unit + 0.55]},
+        yaxis={"type": "log", "range": [unit - 0.65, unit + 0.4]},
     )
     training = go.Scatter(
         name=f"{first}, on its training points",
@@ -486,7 +486,7 @@ def _table_panel(knobs: CureKnobs) -> Panel:
     ]
     return Panel(
         "The notebook's table",
-        "Training and validation error of each cure now, means over the data sets. The notebook's numbers come from data that it does not print: they are for orientation only.",
+        "Training and validation error of each cure, mean over the data sets, median of the last five looks. The notebook's numbers come from data that it does not print: they are for orientation only.",
         [*(marks if known else []), *drawn],
         {
             "xaxis": _by_cure(knobs),
@@ -544,6 +544,7 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
         mode="markers+text" if knobs.data_sets <= 6 else "markers",
         marker={"symbol": "line-ew-open", "size": 34, "line": {"width": 3, "color": COLOUR["smaller net"]}},
         textposition="top center",
+        textfont={"size": 11},
     )
     return Panel(
         "What averaging gains",
@@ -553,7 +554,7 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
             "barmode": "stack",
             "bargap": 0.45,
             "xaxis": {"title": {"text": "data set"}, "tickvals": sets, "range": [0.4, knobs.data_sets + 0.6]},
-            "yaxis": {"title": {"text": "squared distance"}, "range": [0, 0.8 * _scale(knobs)]},
+            "yaxis": {"title": {"text": "squared distance"}, "range": [0, _scale(knobs)]},
         },
     )
 
@@ -612,10 +613,12 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
     found = facts(knobs, recording)
     ended = recording.progress >= 1.0
     # Few noisy points, a net with room for all of them, and time to learn them by heart.
-    tempted = knobs.points <= 60 and knobs.noise >= 0.1 and knobs.width >= 96 and knobs.depth >= 4
-    decides = ended and tempted and knobs.epochs >= 300 and knobs.data_sets >= 3
+    tempted = (
+        knobs.points <= 60 and knobs.noise >= 0.1 and knobs.width >= 96 and knobs.depth >= 4 and knobs.epochs >= 300
+    )
+    decides = ended and tempted and knobs.data_sets >= 3
     return [
-        *_overfitting(knobs, recording, decides),
+        *_overfitting(knobs, recording, ended and tempted),
         *_identity(found),
         _verdict("early stopping", found, decides, f"members and nets of this lesson; {GOODFELLOW}"),
         _verdict("ensemble", found, decides, KROGH),
@@ -627,11 +630,13 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
     ]
 
 
-def _overfitting(knobs: CureKnobs, recording: Recording, decides: bool) -> list[Claim]:
+def _overfitting(knobs: CureKnobs, recording: Recording, tempted: bool) -> list[Claim]:
     # The smaller net is the notebook's; where it is not shown, the big one serves.
     name = next((cure for cure in ("smaller net", "big net") if cure in knobs.cures), None)
     turn, ratio = None, None
-    needed = 1.15 if knobs.width >= 512 and knobs.epochs >= 800 else 1.1  # a narrower net has less room for the noise
+    full = knobs.width >= 512 and knobs.epochs >= 800  # the notebook's size: no data set of ours failed to show it
+    needed = 1.15 if full else 1.1  # a narrower net has less room for the noise
+    decides = tempted and (full or knobs.data_sets >= 3)
     hint = "it takes 50 noisy points, a plain net as wide as in Classroom, 300 epochs and 3 data sets"
     if name is not None:
         validation = recording.curve("validation_mse")[1][:, knobs.cures.index(name)]  # (frames, data_sets)
@@ -858,7 +863,7 @@ HUNT = (
             "In “Is early stopping L2?”: the cosine stays near 1. And the other line?",
         ),
         "The proof is for a quadratic loss and gradient descent from zero. Even there the weights agree in direction "
-        "(cosine over 0.99) and differ in length by up to a quarter: similar, not equivalent. A deep net under Adam is "
+        "(cosine over 0.99) and differ in length by up to 30 %: similar, not equivalent. A deep net under Adam is "
         "neither quadratic nor started at zero.",
     ),
 )
