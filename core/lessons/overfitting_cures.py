@@ -63,7 +63,7 @@ class CureKnobs(Knobs):
     rate: float = knob(0.05, "share of the units that dropout turns off in each step", ge=0.0, le=0.8, stops=(0.0, 0.02, 0.05, 0.1, 0.2, 0.5, 0.8), label="dropout rate")  # fmt: skip
     init: Literal["he", "normal 0.05"] = knob("he", "how weights start: He, kinks spread over the interval; or N(0, 0.05²) as the notebook, biases too", label="initialization")  # fmt: skip
     data_sets: int = knob(5, "data sets, each with nets of its own: how much of a difference is chance", ge=1, le=10, stops=(1, 2, 3, 4, 5, 7, 10))  # fmt: skip
-    validation_points: int = knob(300, "points on which the moment to stop is chosen; they are used for nothing else", ge=10, le=10_000, stops=(10, 50, 100, 300, 1000, 10_000))  # fmt: skip
+    validation_points: int = knob(300, "points on which the moment to stop is chosen; errors on new points are scored apart", ge=10, le=10_000, stops=(10, 50, 100, 300, 1000, 10_000))  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
 
 
@@ -100,14 +100,9 @@ class Samples:
 
     def __init__(self, knobs: CureKnobs, device: torch.device) -> None:
         chances = [np.random.default_rng([knobs.seed, i, 1]) for i in range(knobs.data_sets)]
-        draws = [
-            (chance.uniform(-2, 2, count), chance.normal(0, knobs.noise, count))
-            for chance in chances
-            for count in (
-                knobs.points,
-                knobs.validation_points,
-            )  # the points to learn first: more of the others change nothing
-        ]
+        # The points to learn are drawn first: another number of validation points leaves them as they are.
+        counts = (knobs.points, knobs.validation_points)
+        draws = [(one.uniform(-2, 2, n), one.normal(0, knobs.noise, n)) for one in chances for n in counts]
         x, noise = (np.concatenate(part).reshape(knobs.data_sets, -1) for part in zip(*draws, strict=True))
         test = np.tile(grid(), (knobs.data_sets, 1))
         self.x = _tensor(np.concatenate([x, test], axis=1), device)
@@ -150,9 +145,8 @@ class Kind:
         self.members = knobs.members if name == "ensemble" else 1
         self.samples, self.knobs = samples, knobs
         width = max(1, knobs.width // 2) if name in ("smaller net", "ensemble") else knobs.width
-        dropped = [knobs.rate] * max(1, knobs.depth - 1) + [0.0] * (
-            knobs.depth > 1
-        )  # as the notebook: not the last layer
+        # As the notebook: units are dropped after every hidden layer but the last.
+        dropped = [*[knobs.rate] * (knobs.depth - 1), 0.0] if knobs.depth > 1 else [knobs.rate]
         self.fleet = Fleet(
             self.members * knobs.data_sets,
             (1, *[width] * knobs.depth, 1),
@@ -168,9 +162,8 @@ class Kind:
         )
         self.x, self.y = (table.repeat(self.members, 1, 1) for table in (samples.x, samples.y))  # (nets, everything, 1)
         self.outputs = self._outputs()
-        self.kept = Kept(
-            self.outputs, self._validation(), np.zeros(self.outputs.shape[:2]), np.ones(self.outputs.shape[:2], bool)
-        )
+        nets = self.outputs.shape[:2]
+        self.kept = Kept(self.outputs, self._validation(), np.zeros(nets), np.ones(nets, bool))
         self.endless = name != "ensemble" and not (name == "smaller net" and name not in knobs.cures)
 
     @property
@@ -385,7 +378,6 @@ def _functions_panel(knobs: CureKnobs) -> Panel:
             "tickvals": [-1, 0, 1],
             "anchor": f"y{own}",
             "showticklabels": row == rows - 1,
-            "nticks": 5,
         }
         layout[f"yaxis{own}"] = {
             "domain": [top - 1 / rows + 0.02, top - 0.09],
@@ -596,6 +588,7 @@ def facts(knobs: CureKnobs, recording: Recording) -> Facts:
         found["ensemble_distance"] = _number(together.mean())
         found["ambiguity"] = _number(apart.mean())
         found["mean_member_distance"] = _number(mean.mean())
+        found["least_gain"] = _number((mean - together).min())  # by averaging, over the data sets
     found["ambiguity_residual"] = None if identity is None else _number(np.abs(together - (mean - apart)).max())
     if stops is not None:
         found["first_stop"], found["last_stop"] = float(stops.min()), float(stops.max())
@@ -617,14 +610,11 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
         knobs.points <= 60 and knobs.noise >= 0.1 and knobs.width >= 96 and knobs.depth >= 4 and knobs.epochs >= 300
     )
     decides = ended and tempted and knobs.data_sets >= 3
+    usual = {"weight decay": 1 <= knobs.weight_decay <= 6, "dropout": knobs.rate > 0}
     return [
         *_overfitting(knobs, recording, ended and tempted),
         *_identity(found),
-        _verdict("early stopping", found, decides, f"members and nets of this lesson; {GOODFELLOW}"),
-        _verdict("ensemble", found, decides, KROGH),
-        _verdict("weight decay", found, decides and 1 <= knobs.weight_decay <= 6, "nets of this lesson"),
-        _no_verdict("smaller net", found, decides),
-        _no_verdict("dropout", found, decides and knobs.rate > 0),
+        *(_verdict(cure, found, decides and usual.get(cure, True)) for cure in VERDICTS),
         _moments(knobs, found, decides),
         _quadratic(found),
     ]
@@ -642,8 +632,8 @@ def _overfitting(knobs: CureKnobs, recording: Recording, tempted: bool) -> list[
         validation = recording.curve("validation_mse")[1][:, knobs.cures.index(name)]  # (frames, data_sets)
         last = np.maximum(settled(validation), 1e-12)
         training = settled(recording.curve("train_mse")[1])[knobs.cures.index(name)]
-        turn = float(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
-        ratio = float(np.median(training / last))
+        turn = _number(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
+        ratio = _number(np.median(training / last))
     numbers = {"source": "replicas at the notebook's settings", "hint": hint}
     return [
         Claim(
@@ -667,12 +657,13 @@ def _overfitting(knobs: CureKnobs, recording: Recording, tempted: bool) -> list[
 
 def _identity(found: Facts) -> list[Claim]:
     residual, hint = found["ambiguity_residual"], "the ensemble must be among the cures"
-    together, apart, mean = (found.get(name) for name in ("ensemble_distance", "ambiguity", "mean_member_distance"))
-    known = residual is not None and together is not None and mean is not None and apart is not None
+    names = ("ensemble_distance", "ambiguity", "mean_member_distance")
+    together, apart, mean = (found.get(name) or 0.0 for name in names)
+    gain = found.get("least_gain")
     return [
         Claim(
             "Ensemble error = mean error of its members − their ambiguity, exactly",
-            f"{together:.6f} = {mean:.6f} − {apart:.6f}; off by {residual:.1e} at most" if known else "",
+            f"{together:.6f} = {mean:.6f} − {apart:.6f}; off by {residual:.1e} at most" if residual is not None else "",
             "off by less than 0.000001 on every data set",
             residual < 1e-6 if residual is not None else None,
             KROGH,
@@ -681,9 +672,9 @@ def _identity(found: Facts) -> list[Claim]:
         ),
         Claim(
             "An ensemble is never worse than the mean of its members",
-            f"{together:.6f} against {mean:.6f}" if known else "",
+            f"better on every data set, by {gain:.6f} or more" if gain is not None and gain >= 0 else "",
             "no larger on any data set",
-            together <= mean + 1e-12 if together is not None and mean is not None else None,
+            gain >= -1e-12 if gain is not None else None,
             KROGH + ": ambiguity is a variance, so it is never negative",
             notebook="0.0270576 against 0.0279638",
             hint=hint,
@@ -691,54 +682,52 @@ def _identity(found: Facts) -> list[Claim]:
     ]
 
 
-def _spelled(found: Facts, cure: str) -> str:
-    """The plain verdict on a cure: its difference to the big net beside the spread of that difference."""
-    difference, spread = found.get(f"difference[{cure}]"), found.get(f"spread[{cure}]")
-    if difference is None or spread is None:
-        return "" if difference is None else f"{difference:+.1%} on one data set: no spread, no verdict"
-    verdict = (
-        "no difference that is more than chance"
-        if abs(difference) <= spread
-        else "better"
-        if difference < 0
-        else "worse"
-    )
-    return f"{difference:+.1%} ± {spread:.1%}: {verdict}".replace("-", "−")
+VERDICTS: Mapping[
+    str, tuple[str, bool, str]
+] = {  # sentence, whether the cure is expected to help, the notebook's numbers
+    "early stopping": (
+        "Early stopping of the smaller net beats the big net by more than chance",
+        True,
+        "0.0280 against 0.0314, without a spread",
+    ),
+    "ensemble": (
+        "An ensemble of smaller nets, stopped early, beats the big net by more than chance",
+        True,
+        "0.0271 against 0.0314, without a spread; most of it is the early stopping of its members",
+    ),
+    "weight decay": ("Weight decay beats the big net by more than chance", True, ""),
+    "smaller net": (
+        "Half the width is no cure here: it does not beat the big net by more than chance",
+        False,
+        "0.0302 against 0.0314: one data set, no spread",
+    ),
+    "dropout": (
+        "Dropout is no cure here: it does not beat the big net by more than chance",
+        False,
+        "0.0355 and 0.0327 at rates 0.2 and 0.05, with twice the width: worse than 0.0314",
+    ),
+}
 
 
-def _verdict(cure: str, found: Facts, decides: bool, source: str) -> Claim:
+def _verdict(cure: str, found: Facts, decides: bool) -> Claim:
+    """Whether a cure's difference to the big net exceeds the spread of that difference over the data sets."""
+    sentence, helps, notebook = VERDICTS[cure]
     difference, spread = found.get(f"difference[{cure}]"), found.get(f"spread[{cure}]")
-    known = difference is not None and spread is not None
-    numbers = {
-        "early stopping": "0.0280 against 0.0314, without a spread",
-        "ensemble": "0.0271 against 0.0314, without a spread; most of it is the early stopping of its members",
-    }
+    better, measured = None, ""
+    if difference is not None and spread is not None:
+        better = -difference > spread
+        verdict = "better" if better else "worse" if difference > spread else "no difference that is more than chance"
+        measured = f"{difference:+.1%} ± {spread:.1%}: {verdict}"
+    elif difference is not None:
+        measured = f"{difference:+.1%} on one data set: no spread, no verdict"
     return Claim(
-        f"{cure.capitalize()} beats the big net by more than chance",
-        _spelled(found, cure),
-        "lower error on new points, by more than the spread of the difference over the data sets",
-        -difference > spread if decides and known else None,  # type: ignore[operator]
-        source,
-        notebook=numbers.get(cure, ""),
-        hint="it takes the big net, this cure (weight decay 1 … 6), 50 noisy points, 300 epochs and 3 data sets",
-    )
-
-
-def _no_verdict(cure: str, found: Facts, decides: bool) -> Claim:
-    difference, spread = found.get(f"difference[{cure}]"), found.get(f"spread[{cure}]")
-    known = difference is not None and spread is not None
-    what, notebook = {
-        "smaller net": ("Half the width", "0.0302 against 0.0314: one data set, no spread"),
-        "dropout": ("Dropout", "0.0355 and 0.0327 at rates 0.2 and 0.05, with twice the width: worse than 0.0314"),
-    }[cure]
-    return Claim(
-        f"{what} is no cure here: it does not beat the big net by more than chance",
-        _spelled(found, cure),
-        "not lower by more than the spread of the difference over the data sets",
-        -difference <= spread if decides and known else None,  # type: ignore[operator]
-        "nets of this lesson",
+        sentence,
+        measured.replace("-", "−"),
+        f"error on new points {'' if helps else 'not '}lower by more than the spread of the difference over the data sets",
+        better is helps if decides and better is not None else None,
+        "nets of 5×96 in this lesson: so in each of six seeds, ten data sets each",
         notebook=notebook,
-        hint="it takes the big net, this cure, 50 noisy points, 300 epochs and 3 data sets",
+        hint="it takes the big net, this cure (weight decay 1 … 6), 50 noisy points, 300 epochs and 3 data sets",
     )
 
 
@@ -808,12 +797,8 @@ def reveal(found: Facts) -> str | None:
         return "Nothing to compare: this run has the big net alone, or lacks it."
     best = min(known, key=lambda cure: known[cure])
     beyond = [cure for cure in known if -known[cure] > (found.get(f"spread[{cure}]") or math.inf)]
-    tail = (
-        f" Better by more than chance: {', '.join(beyond)}."
-        if beyond
-        else " Nothing beats the big net by more than chance."
-    )
-    return f"The lowest error on new points has {best}: {known[best]:+.0%} against the big net.{tail}"
+    tail = f"Better by more than chance: {', '.join(beyond) or 'none'}."
+    return f"The lowest error on new points has {best}: {known[best]:+.0%} against the big net. {tail}"
 
 
 HUNT = (

@@ -270,8 +270,8 @@ def test_a_net_with_room_for_the_noise_learns_it_and_stopping_helps(tempted):
     found = verdicts(knobs, recording)
     assert found["Trained on and on"]
     assert found["It knows its training points far better than new ones"]
-    assert found["Early stopping beats the big net by more than chance"]
-    assert found["Ensemble beats the big net by more than chance"]
+    assert found["Early stopping of the smaller net beats the big net by more than chance"]
+    assert found["An ensemble of smaller nets"]
     assert found["Weight decay beats the big net by more than chance"] is None  # not among the cures
     facts = LESSON.facts(knobs, recording)
     assert facts["train_mse[big net]"] < 0.15**2 < facts["test_mse[early stopping]"] < facts["test_mse[big net]"]
@@ -294,9 +294,8 @@ def test_a_difference_counts_when_it_exceeds_its_spread_and_only_then():
     clear, unclear = even.copy(), even.copy()
     clear[1:] = (0.8, 0.82, 0.78, 0.81, 0.79)
     unclear[1:] = (0.7, 1.2, 0.9, 1.1, 0.8)
-    better = [
-        f"{cure} beats the big net by more than chance" for cure in ("Early stopping", "Ensemble", "Weight decay")
-    ]
+    better = ["Early stopping of the smaller net beats the big net by more than chance"]
+    better += ["An ensemble of smaller nets", "Weight decay beats the big net by more than chance"]
     none = ["Half the width is no cure here: it does not beat the big net by more than chance"]
     none += ["Dropout is no cure here: it does not beat the big net by more than chance"]
     for ratios, is_better in ((clear, True), (unclear, False), (even, False), (2 - clear, False)):
@@ -306,6 +305,17 @@ def test_a_difference_counts_when_it_exceeds_its_spread_and_only_then():
     facts = LESSON.facts(knobs, made_up(clear))
     assert facts["difference[dropout]"] == pytest.approx(-0.2)
     assert facts["spread[dropout]"] == pytest.approx(np.std([0.8, 0.82, 0.78, 0.81, 0.79], ddof=1))
+
+
+@pytest.mark.parametrize(("member", "holds"), [(0.006, True), (0.004, False)])
+def test_an_ensemble_worse_than_its_members_on_one_data_set_would_be_noticed(member, holds):
+    knobs = CureKnobs(data_sets=2)
+    recording = made_up(np.ones((6, 2)))
+    identity = np.array([[0.005, 0.005], [0.001, 0.001], [0.009, member]])
+    recording.append(Frame(500, pictures={"identity": identity}, progress=1.0))
+    found = verdicts(knobs, recording)
+    assert found["An ensemble is never worse than the mean of its members"] is holds
+    assert found["Ensemble error = mean error of its members − their ambiguity"] is False  # 0.009 is not 0.006
 
 
 def test_one_data_set_decides_nothing_about_differences():
