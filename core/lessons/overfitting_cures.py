@@ -612,7 +612,7 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
     decides = ended and tempted and knobs.data_sets >= 3
     usual = {"weight decay": 1 <= knobs.weight_decay <= 6, "dropout": knobs.rate > 0}
     return [
-        *_overfitting(knobs, recording, ended and tempted),
+        *_overfitting(knobs, recording, ended, tempted),
         *_identity(found),
         *(_verdict(cure, found, decides and usual.get(cure, True)) for cure in VERDICTS),
         _moments(knobs, found, decides),
@@ -620,13 +620,13 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
     ]
 
 
-def _overfitting(knobs: CureKnobs, recording: Recording, tempted: bool) -> list[Claim]:
+def _overfitting(knobs: CureKnobs, recording: Recording, ended: bool, tempted: bool) -> list[Claim]:
     # The smaller net is the notebook's; where it is not shown, the big one serves.
     name = next((cure for cure in ("smaller net", "big net") if cure in knobs.cures), None)
     turn, ratio = None, None
     full = knobs.width >= 512 and knobs.epochs >= 800  # the notebook's size: no data set of ours failed to show it
     needed = 1.15 if full else 1.1  # a narrower net has less room for the noise
-    decides = tempted and (full or knobs.data_sets >= 3)
+    decides = ended and tempted and (full or knobs.data_sets >= 3)
     hint = "it takes 50 noisy points, a plain net as wide as in Classroom, 300 epochs and 3 data sets"
     if name is not None:
         validation = recording.curve("validation_mse")[1][:, knobs.cures.index(name)]  # (frames, data_sets)
@@ -635,7 +635,16 @@ def _overfitting(knobs: CureKnobs, recording: Recording, tempted: bool) -> list[
         turn = _number(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
         ratio = _number(np.median(training / last))
     numbers = {"source": "replicas at the notebook's settings", "hint": hint}
+    plenty = Claim(
+        "Ten times the notebook's points leave next to nothing to cure",
+        "" if turn is None else f"last validation error {turn:.2f} times the lowest, median over data sets",
+        "1.1 times at most",
+        turn <= 1.1 if ended and turn is not None and knobs.epochs >= 300 else None,
+        "nets of this lesson",
+        hint="it takes a plain net and 300 epochs, to the end",
+    )
     return [
+        *([plenty] if knobs.points >= 500 else []),
         Claim(
             f"Trained on and on, the {name or 'net'} gets worse on points it does not train on",
             "" if turn is None else f"last validation error {turn:.2f} times the lowest, median over data sets",

@@ -333,6 +333,14 @@ def test_the_turn_of_the_validation_error_is_measured_from_its_lowest(last, hold
     assert found["Trained on and on"] is holds
 
 
+@pytest.mark.parametrize(("last", "holds"), [(0.031, True), (0.04, False)])
+def test_plenty_of_points_leave_nothing_to_cure_unless_the_error_turns_all_the_same(last, holds):
+    knobs = PRESETS["Plenty of points"]
+    found = verdicts(knobs, made_up(np.ones((6, 3)), (0.03, last)))
+    assert found["Ten times the notebook's points leave next to nothing to cure"] is holds
+    assert found["Trained on and on"] is None
+
+
 def test_a_spike_of_one_look_decides_nothing():
     recording = made_up(np.ones((6, 5)))
     recording.append(Frame(500, {name: np.full((6, 5), 9.0) for name in recording.curves}, progress=1.0))
