@@ -358,7 +358,12 @@ def _error_panel(knobs: CureKnobs) -> Panel:
         mode="lines",
         line={"color": COLOUR[first], "dash": "1px,3px", "width": 1.5},
     )
-    return Panel(drawn.name, drawn.caption, [*drawn.traces, Grow(training, "train_mse", 0)], drawn.layout)
+    # Six bands over one another: paler than usual, and all of them behind the lines.
+    for each in drawn.traces:
+        if each.trace.fillcolor:
+            each.trace.fillcolor = each.trace.fillcolor.replace("0.18", "0.07")
+    ordered = sorted(drawn.traces, key=lambda each: each.trace.line.width != 0)
+    return Panel(drawn.name, drawn.caption, [*ordered, Grow(training, "train_mse", 0)], drawn.layout)
 
 
 def _functions_panel(knobs: CureKnobs) -> Panel:
@@ -527,14 +532,16 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
     sets = list(range(1, knobs.data_sets + 1))
     colour = COLOUR["ensemble"]
     bars = [
-        Switch(go.Bar(x=sets, name=name, marker={"color": colour, "opacity": opacity}), {"y": ("identity", row)})
-        for row, (name, opacity) in enumerate((("the ensemble", 0.9), ("+ ambiguity: how far members disagree", 0.4)))
+        Switch(
+            go.Bar(x=sets, name=name, marker={"color": colour, "pattern": {"shape": shape}}), {"y": ("identity", row)}
+        )
+        for row, (name, shape) in enumerate((("the ensemble", ""), ("+ ambiguity: how far members disagree", "/")))
     ]
     mean = go.Scatter(
         x=sets,
         name="= mean of the members",
         mode="markers+text" if knobs.data_sets <= 6 else "markers",
-        marker={"symbol": "line-ew-open", "size": 34, "line": {"width": 3, "color": COLOUR["smaller net"]}},
+        marker={"symbol": "line-ew-open", "size": 34, "color": COLOUR["smaller net"], "line": {"width": 3}},
         textposition="top center",
         textfont={"size": 11},
     )
