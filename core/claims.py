@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Verdict = Literal["holds", "does not hold", "not decided"]
+SIGNS: Mapping[Verdict, str] = {"holds": "✓", "does not hold": "✗", "not decided": "○"}
 
 
 @dataclass(frozen=True)

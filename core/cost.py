@@ -45,7 +45,7 @@ class Calibration:
     """How quick this machine is: each figure per second."""
 
     flops: float = 5e10
-    numbers: float = 5e8
+    numbers: float = 1e10
     calls: float = 2e5
 
     def seconds(self, cost: Cost) -> float:

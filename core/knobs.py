@@ -232,7 +232,7 @@ def spell(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}"
+        return f"{value:.0f}" if value.is_integer() and abs(value) < 10**15 else f"{value:g}"
     if isinstance(value, int) and abs(value) >= 10**15:
         return "a whole number of more than 15 digits"
     return clip(str(value))
@@ -265,4 +265,7 @@ def _way_out(name: str, presets: Mapping[str, Knobs]) -> str:
     if not presets or not name:
         return "."
     title = RIGHT if RIGHT in presets else next(iter(presets))
-    return f'; the preset "{title}" uses {spell(getattr(presets[title], name))}.'
+    value = getattr(presets[title], name)
+    if isinstance(value, str) and (len(value) > 60 or not value.isprintable()):
+        return f'; the preset "{title}" has one that works.'
+    return f'; the preset "{title}" uses {spell(value)}.'

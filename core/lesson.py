@@ -16,7 +16,7 @@ import torch
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Frame, Recording
-from core.knobs import Knobs
+from core.knobs import Knobs, spell
 from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
@@ -115,6 +115,12 @@ class Lesson(Generic[K]):
     def preset_of(self, knobs: K) -> str | None:
         """The name of the preset with exactly these knobs, if there is one."""
         return next((name for name, preset in self.presets.items() if preset == knobs), None)
+
+    def name_of(self, knobs: K) -> str:
+        """What a run with these knobs is called: its preset, or what differs from the first one."""
+        usual = next(iter(self.presets.values()))
+        changed = (f"{name} = {spell(value)}" for name, value in knobs.changed_from(usual).items())
+        return self.preset_of(knobs) or ", ".join(changed)
 
     def source(self) -> str:
         """The code of the lesson, as it runs, for the reader."""

@@ -171,8 +171,8 @@ def lines(
     *,
     x: str,
     y: str,
-    band: bool = False,
-    extra: Sequence[Still] = (),
+    band: bool | tuple[str, str] = False,
+    extra: Sequence[Grow | Switch | Still] = (),
     colours: Sequence[str] = COLOURS,
     dashes: Sequence[str] = DASHES,
     **layout: Any,
@@ -186,20 +186,21 @@ def lines(
         series: names of the lines.
         x: title of the horizontal axis, with its unit.
         y: title of the vertical axis, with its unit.
-        band: whether the curve has several seeds whose spread is drawn.
+        band: whether the curve has several seeds whose spread is drawn, or the two curves that bound the band.
         extra: traces that stand behind the lines.
         colours: one per series, the same in every panel of a lesson.
         dashes: one per series, besides the colour.
         layout: further Plotly layout, `xaxis` and `yaxis` merged with the titles.
     """
     traces: list[Grow | Switch | Still] = list(extra)
+    low, high = band if isinstance(band, tuple) else (curve, curve)
     for i, label in enumerate(series):
         colour = colours[i % len(colours)]
         if band:
             edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-            traces.append(Grow(go.Scatter(**edge, legendgroup=label), curve, i, "lowest"))
+            traces.append(Grow(go.Scatter(**edge, legendgroup=label), low, i, "lowest"))
             fill = {"fill": "tonexty", "fillcolor": _see_through(colour)}
-            traces.append(Grow(go.Scatter(**edge, **fill, legendgroup=label), curve, i, "highest"))
+            traces.append(Grow(go.Scatter(**edge, **fill, legendgroup=label), high, i, "highest"))
         style = {"color": colour, "dash": dashes[i % len(dashes)], "width": 2}
         line = go.Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
         traces.append(Grow(line, curve, i))

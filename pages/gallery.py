@@ -20,7 +20,7 @@ for lesson in CURRICULUM:
     for start in range(0, len(runs), 3):
         for column, run in zip(st.columns(3, gap="large"), runs[start : start + 3], strict=False):
             with column:
-                title = cards.title(lesson, run.knobs)
+                title = lesson.name_of(run.knobs)
                 cards.picture(run.key, f"{lesson.title}, {title}, drawing itself")
                 st.page_link(page(lesson), label=f"**{title}**", query_params=state.link_to(lesson, run.knobs, run.key))
                 verdicts = cards.tally([Claim.of(each) for each in run.claims])

@@ -64,7 +64,7 @@ def test_a_list_is_set_as_json_and_a_preset_gives_the_rest(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["run", "no-such"], "no-such is no lesson; choose dying-relu, width-and-interpolation."),
+        (["run", "no-such"], "no-such is no lesson; choose "),
         (["run", "dying-relu", "--preset", "Fast"], "Fast is no preset of dying-relu; choose Classroom"),
         (["run", "dying-relu", "--set", "nets=5"], "nets = 5 is outside 20 … 4000"),
         (["run", "dying-relu", "--set", "nets"], "--set nets lacks its value"),

@@ -118,3 +118,10 @@ def test_packed_arrays_keep_four_bytes_a_number():
     assert packed["shape"] == [2, 3]
     np.testing.assert_array_equal(unpack(packed), np.arange(6).reshape(2, 3))
     assert pack(np.array(["a", "b"])) == ["a", "b"]
+
+
+def test_a_band_may_have_curves_of_its_own():
+    recording = Recording()
+    recording.append(Frame(0, {"mean": [0.5, 2.0], "low": [0.1, 1.0], "high": [0.7, 4.0]}))
+    panel = lines("Mean", "Two means and a band.", "mean", ("a", "b"), x="step", y="value", band=("low", "high"))
+    assert [list(trace.y) for trace in panel.figure(recording).data] == [[0.1], [0.7], [0.5], [1.0], [4.0], [2.0]]

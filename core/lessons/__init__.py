@@ -3,12 +3,21 @@
 from collections.abc import Mapping
 
 from core.lesson import AnyLesson
-from core.lessons import depth_vs_width, dying_relu, overfitting_cures, width_and_interpolation
+from core.lessons import (
+    cnn_arithmetic,
+    depth_vs_width,
+    dying_relu,
+    overfitting_cures,
+    perceptron,
+    width_and_interpolation,
+)
 
 CURRICULUM: tuple[AnyLesson, ...] = (
+    perceptron.LESSON,
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     width_and_interpolation.LESSON,
+    cnn_arithmetic.LESSON,
     depth_vs_width.LESSON,
 )
 

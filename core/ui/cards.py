@@ -4,11 +4,9 @@ from html import escape
 
 import streamlit as st
 
-from core.claims import Claim, Verdict
-from core.knobs import Knobs, spell
-from core.lesson import AnyLesson, Facts
-
-SIGNS: dict[Verdict, str] = {"holds": "✓", "does not hold": "✗", "not decided": "○"}
+from core.claims import SIGNS, Claim
+from core.knobs import spell
+from core.lesson import Facts
 
 
 def picture(key: str | None, alt: str) -> None:
@@ -30,12 +28,3 @@ def headline_facts(facts: Facts, most: int = 3) -> str:
     return " · ".join(
         f"{name} {'none' if value is None else spell(round(value, 4))}" for name, value in list(facts.items())[:most]
     )
-
-
-def title(lesson: AnyLesson, knobs: Knobs) -> str:
-    """What a run is called: its preset, or what differs from the first one."""
-    preset = lesson.preset_of(knobs)
-    if preset is not None:
-        return preset
-    changed = knobs.changed_from(next(iter(lesson.presets.values())))
-    return ", ".join(f"{name} = {spell(value)}" for name, value in changed.items())

@@ -66,7 +66,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
     if knob.kind == "list" and knob.choices:
         st.pills(label, knob.choices, selection_mode="multi", wrap=True, **kept)
     elif knob.kind == "list" and knob.item == "str":
-        st.multiselect(label, _words(knob, value), accept_new_options=True, max_selections=knob.most, **kept)
+        st.multiselect(label, _words(knob, value), accept_new_options=True, max_selections=knob.most, wrap=True, **kept)
     elif knob.kind == "list":
         st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, wrap=True, **kept)
     elif knob.kind == "text":

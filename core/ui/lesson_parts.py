@@ -6,7 +6,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core import data
-from core.claims import Claim
+from core.claims import SIGNS, Claim
 from core.cost import CostError, spell_seconds
 from core.data import DataError
 from core.device import DeviceError
@@ -15,7 +15,7 @@ from core.lesson import AnyLesson
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.ui import state
-from core.ui.cards import SIGNS
+from core.ui.replay import provenance
 
 
 def heading(lesson: AnyLesson) -> None:
@@ -193,13 +193,15 @@ def take_home(run: Run) -> None:
         if not run.state.final:
             st.caption("When the run has ended.")
             return
-        # A route of ours, since Streamlit would make the file anew at each look and forget it at each reload.
-        st.html(f'<a href="api/runs/{run.key}/curves.csv" download>Curves as CSV</a>')
+        # Routes of ours, since Streamlit would make each file anew at each look and forget it at each reload.
+        files = {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
+        links = (f'<a href="api/runs/{run.key}/{file}" download>{words}</a>' for file, words in files.items())
+        st.html(f'<p class="gl-files">{" ".join(links)}</p>')
+        st.caption("Each chart gives a PNG. The address of this page carries the run and the moment where you stop it.")
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
-        if run.manifest is not None:
-            st.caption("Where these numbers come from:")
-            st.json(json.loads(run.manifest.model_dump_json(exclude={"claims", "facts"})), expanded=False)
+        st.caption("Where these numbers come from:")
+        st.dataframe(provenance(run), hide_index=True, column_config={"0": "", "1": ""})
 
 
 def command(run: Run) -> str:

@@ -9,10 +9,9 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import plotly
 import plotly.io
@@ -21,15 +20,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core.knobs import clip
-from core.panels import COLOURS, Panel
-from core.runs.run import RUN_ID, Run, State
+from core.runs.run import RUN_ID, Run
+from core.ui.replay import replay_html
+from core.ui.run_json import KEPT, Part, header, panels_json
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
 COUNT = re.compile(r"[0-9]{1,9}")
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
-KEPT = 32  # runs whose charts stay ready: as many as a class looks at
 
 PLAYER = Path(__file__).parent / "player"
 ASSETS = {
@@ -70,11 +69,15 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def table(request: Request) -> Response:
         return _table(request, runs())
 
+    def replay(request: Request) -> Response:
+        return _replay(request, runs())
+
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
+        Route("/api/runs/{key}/replay.html", replay),
     ]
 
 
@@ -122,80 +125,6 @@ def _asset(request: Request) -> Response:
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 
-def state(run: Run, since: int = 0, *, place: int = 0, seconds_left: float | None = None) -> dict[str, Any]:
-    """What a reader who has the first `since` frames of a run lacks, as plain JSON.
-
-    {"run", "created", "state", "error", "progress", "seconds_left", "place", "axis", "since", "frames": how many there
-    are, "steps": of the new frames, "panels": [{"name", "bindings", "delta"}]}, and with `since` = 0 each panel's
-    "caption" and "figure" too. Another "created" under an equal "run" means that it was trained anew.
-    """
-    part = _Part.of(run, since)
-    return {**_header(part, place, seconds_left), "panels": json.loads(_panels_json(part))}
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What one answer shows of a run. Equal parts give equal panels, whichever reader asks."""
-
-    run: Run = field(compare=False)
-    key: str
-    created: str
-    since: int
-    upto: int
-    state: State = field(compare=False)
-
-    @classmethod
-    def of(cls, run: Run, since: int) -> "_Part":
-        now = run.state  # before the frames are counted: a run that is final by now has all of them
-        return cls(run, run.key, run.created.isoformat(), since, len(run.recording), now)
-
-
-def _header(part: _Part, place: int, seconds_left: float | None) -> dict[str, Any]:
-    run = part.run
-    return {
-        "run": part.key,
-        "created": part.created,
-        "state": part.state.value,
-        "error": run.error,
-        "progress": 1.0 if part.state is State.DONE else round(run.recording.progress, 4),
-        "seconds_left": None if part.state.final or seconds_left is None else round(seconds_left, 1),
-        "place": 0 if part.state.final else place,
-        "axis": run.lesson.axis,
-        "since": part.since,
-        "frames": part.upto,
-        "steps": [float(f"{step:.9g}") for step in run.recording.steps(part.since, part.upto).tolist()],
-    }
-
-
-@functools.lru_cache(maxsize=KEPT)
-def _panels_json(part: _Part) -> str:
-    """The panels of an answer. Kept, since a class that watches one run asks for the same part at the same moment."""
-    recording = part.run.recording
-    found = []
-    for panel, still in _panels(_Part(part.run, part.key, part.created, 0, 0, part.state)):
-        also = still if part.since == 0 else {}
-        delta = panel.delta(recording, part.since, part.upto)
-        found.append({"name": panel.name, "bindings": panel.bindings(), **also, "delta": delta})
-    return json.dumps(found, allow_nan=False, separators=(",", ":"))
-
-
-@functools.lru_cache(maxsize=KEPT)
-def _panels(part: _Part) -> Sequence[tuple[Panel, Mapping[str, Any]]]:
-    """The panels of a run and what never changes of them: building them costs more than any delta."""
-    run = part.run
-    return [(each, {"caption": each.caption, "figure": _empty(each, run)}) for each in run.lesson.panels(run.knobs)]
-
-
-def _empty(panel: Panel, run: Run) -> dict[str, Any]:
-    """The chart before its first frame. Its look is the reader's, so Plotly's own template stays at home."""
-    figure = panel.figure(run.recording, upto=0)
-    figure.layout.template = None
-    figure.layout.colorway = figure.layout.colorway or COLOURS
-    text = plotly.io.to_json(figure, validate=False, engine="json")
-    found = json.loads(text)
-    return {"data": found["data"], "layout": found["layout"]}
-
-
 def _frames(request: Request, runs: Runs) -> Response:
     key, since = request.path_params["key"], request.query_params.get("since", "0")
     if not RUN_ID.fullmatch(key):
@@ -205,10 +134,10 @@ def _frames(request: Request, runs: Runs) -> Response:
     run = runs.get(key)
     if run is None:
         return _refuse(404, f"Run {key[:12]}… is not on this server. Press Run to train it again, or look under Runs.")
-    part = _Part.of(run, int(since))
-    header = _header(part, runs.place(run), runs.seconds_left(run))
-    head = json.dumps(header, allow_nan=False, separators=(",", ":"))
-    body = f'{head[:-1]},"panels":{_panels_json(part)}}}'.encode()
+    part = Part.of(run, int(since))
+    told = header(part, runs.place(run), runs.seconds_left(run))
+    head = json.dumps(told, allow_nan=False, separators=(",", ":"))
+    body = f'{head[:-1]},"panels":{panels_json(part)}}}'.encode()
     if not part.state.final:
         return _json(request, body, {"Cache-Control": "no-store"})
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
@@ -221,7 +150,7 @@ def _picture(request: Request, runs: Runs) -> Response:
     run = _run(request, runs)
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
-    part = _Part.of(run, 0)
+    part = Part.of(run, 0)
     headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store"}
     return Response(_drawn(part), headers=headers, media_type="image/svg+xml")
 
@@ -231,10 +160,23 @@ def _table(request: Request, runs: Runs) -> Response:
     run = _run(request, runs)
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
-    name = f"{run.lesson.slug}-{run.key[:8]}.csv"
-    return Response(
-        curves_csv(run), headers={"Content-Disposition": f'attachment; filename="{name}"'}, media_type="text/csv"
-    )
+    return _file(curves_csv(run), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
+
+
+def _replay(request: Request, runs: Runs) -> Response:
+    """A finished run as one file that replays anywhere."""
+    run = _run(request, runs)
+    if run is None:
+        return _refuse(404, NO_SUCH_RUN)
+    if not run.state.final:
+        return _refuse(409, "This run still trains; the file can be had when it has ended.")
+    return _file(replay_html(run), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+
+
+def _file(content: bytes, name: str, media_type: str) -> Response:
+    """Something to keep, not to look at here."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    return Response(content, headers=headers, media_type=media_type)
 
 
 def _run(request: Request, runs: Runs) -> Run | None:
@@ -243,7 +185,7 @@ def _run(request: Request, runs: Runs) -> Run | None:
 
 
 @functools.lru_cache(maxsize=KEPT)
-def _drawn(part: _Part) -> str:
+def _drawn(part: Part) -> str:
     headline = part.run.lesson.panels(part.run.knobs)[0]
     return thumbnail(headline.figure(part.run.recording, part.upto))
 

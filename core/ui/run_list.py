@@ -9,7 +9,7 @@ import streamlit as st
 from core.cost import spell_seconds
 from core.lesson import AnyLesson
 from core.runs.run import Run, State
-from core.ui import cards, state
+from core.ui import state
 
 PageOf = Callable[[AnyLesson], Any]
 PER_PAGE = 20
@@ -31,7 +31,7 @@ def live(page: PageOf) -> None:
         st.subheader("Cut short", anchor=False)
     for run in ended[:PER_PAGE]:
         words, link = st.columns([4, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)} · {run.state}  \n{run.error}")
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)} · {run.state}  \n{run.error}")
         with link:
             _open(run.lesson, run, page)
 
@@ -39,7 +39,7 @@ def live(page: PageOf) -> None:
 def _live_row(run: Run, page: PageOf) -> None:
     runner = state.runner()
     words, bar, link, stop = st.columns([4, 3, 1, 1], vertical_alignment="center")
-    words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)}")
+    words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
     left = runner.seconds_left(run)
     place = runner.place(run)
     when = "" if left is None else f"{spell_seconds(left)} {'until it starts' if place else 'left'}"
@@ -70,7 +70,7 @@ def find_again(page: PageOf) -> None:
     if run is None:
         st.warning(state.link_sentence(names[0] if names else text), icon=":material/search_off:")
         return
-    st.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)} · {run.state}")
+    st.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)} · {run.state}")
     _open(run.lesson, run, page)
 
 
@@ -85,7 +85,7 @@ def stored(page: PageOf) -> None:
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
         words, when, link = st.columns([5, 3, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {cards.title(run.lesson, run.knobs)}")
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
         when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {run.wall_seconds:.1f} s on {run.device}")
         with link:
             _open(run.lesson, run, page)

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from core.runs.run import State
-from core.ui.routes import asset, state
+from core.ui.routes import asset
+from core.ui.run_json import state
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")

@@ -140,7 +140,10 @@ def test_equal_knobs_give_an_equal_run_bit_for_bit(lesson, name, recordings):
         np.testing.assert_array_equal(value, again[key], err_msg=key)
 
 
-@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+LEFT_TO_CHANCE = [lesson for lesson in CURRICULUM if "seed" in lesson.knobs.model_fields]  # a calculator has no seed
+
+
+@pytest.mark.parametrize("lesson", LEFT_TO_CHANCE, ids=lambda lesson: lesson.slug)
 def test_another_seed_gives_another_run(lesson, recordings):
     knobs = lesson.shrunk(lesson.presets["Classroom"])
     other = record(lesson, knobs.model_copy(update={"seed": knobs.seed + 1}))

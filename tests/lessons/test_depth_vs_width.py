@@ -58,7 +58,8 @@ def test_families_are_the_notebooks():
     assert [len(FAMILIES[name]) for name in ("one layer", "two layers", "three layers", "all 143")] == [6, 25, 112, 143]
     assert len(set(FAMILIES["all 143"])) == 143
     assert max(map(sum, FAMILIES["all 143"])) == 512
-    assert sorted(map(sum, FAMILIES["notebook 000"])) == [32, 64, 128, 256, 256, 288, 320, 320, 352, 384, 384, 416, 448, 512, 512]  # fmt: skip
+    theirs = {sum(each) for each in FAMILIES["notebook 000"] if len(each) == 3}
+    assert theirs == {320, 352, 384, 416, 448}, "its plot says 512 for the last"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_an_architecture_that_cannot_be_gets_a_sentence(asked, said):
 
 
 def test_too_many_nets_get_a_sentence():
-    with pytest.raises(KnobError, match="architectures name 17. nets; at most 160 stand side by side"):
+    with pytest.raises(KnobError, match=r"architectures name 17. nets; at most 160 stand side by side"):
         LESSON.parse({"architectures": ["all 143", *(f"7-{i}" for i in range(1, 32))]})
 
 

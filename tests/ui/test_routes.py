@@ -13,7 +13,8 @@ from starlette.applications import Starlette
 from core.frames import Frame
 from core.panels import Panel, Switch, lines, reference
 from core.runs.run import Run, State
-from core.ui.routes import ASSETS, asset, routes, state
+from core.ui.routes import ASSETS, asset, routes
+from core.ui.run_json import state
 
 KEY, MISSING = "ab" * 16, "cd" * 16
 SERIES = [f"h={width}" for width in range(1, 11)]

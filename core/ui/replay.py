@@ -1,0 +1,126 @@
+"""A run as one HTML file: it replays in any browser, from disk, without a server and without a network.
+
+The page holds the same player as the app, the chart library and the run's frames. Nothing in it asks for anything: its
+own policy forbids that.
+"""
+
+import base64
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import plotly
+
+from core.claims import SIGNS, Claim
+from core.knobs import spell
+from core.runs.run import Run
+from core.ui.run_json import state
+
+PLAYER = Path(__file__).parent / "player"
+POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
+
+LOOK = """
+:root { color-scheme: light dark; }
+body { max-width: 1400px; margin: 0 auto; padding: 24px 20px 60px; font: 16px/1.5 system-ui, sans-serif; }
+body { background: #ffffff; color: #1b2430; }
+@media (prefers-color-scheme: dark) { body { background: #0e1117; color: #e8ecf1; } }
+h1 { margin: 0; font-size: 1.9em; line-height: 1.2; }
+table { border-collapse: collapse; width: 100%; font-size: .93em; }
+th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; }
+td.number { font-variant-numeric: tabular-nums; }
+.origin { margin: 4px 0 20px; opacity: .75; }
+.wide { overflow-x: auto; }
+summary { margin: 18px 0 6px; font-weight: 600; cursor: pointer; }
+"""
+
+START = """
+import { mount } from "gradient-lab/player";
+const run = JSON.parse(document.getElementById("run").textContent);
+const nothingNew = { ...run, steps: [], panels: run.panels.map((panel) => ({ ...panel, delta: [] })) };
+mount(document.getElementById("player"), {
+  source: { fetch: async (since) => (since === 0 ? run : { ...nothingNew, since: run.frames }) },
+  frame: 0,
+});
+"""
+
+
+def replay_html(run: Run) -> bytes:
+    """The whole file, about five megabytes, nearly all of them the chart library."""
+    name = f"{run.lesson.title}: {run.lesson.name_of(run.knobs)}"
+    origin = f"{name} · {run.lesson.origin} · trained {run.created:%Y-%m-%d} on {run.device}"
+    modules = {
+        "gradient-lab/chart": _module("chart.js"),
+        "gradient-lab/player": _module("player.js"),
+    }
+    library = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
+    frames = json.dumps(state(run), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<title>{escape(name)} · Gradient Lab</title>
+<style>{LOOK}{(PLAYER / "player.css").read_text(encoding="utf-8")}</style>
+<script>{library}</script>
+<script type="importmap">{json.dumps({"imports": modules})}</script>
+</head>
+<body>
+<h1>{escape(run.lesson.question)}</h1>
+<p class="origin">{escape(origin)}</p>
+<main id="player"></main>
+{_claims(run.claims)}
+{_details("Facts", ("fact", "value"), [(fact, _spell(value)) for fact, value in run.facts.items()])}
+{_details("Where these numbers come from", ("", ""), provenance(run))}
+<script type="application/json" id="run">{frames}</script>
+<script type="module">{START}</script>
+</body>
+</html>
+""".encode()
+
+
+def provenance(run: Run) -> list[tuple[str, str]]:
+    """What produced a run, line by line: knobs, device, time, versions, and the hash that vouches for its frames."""
+    lines = [("lesson", f"{run.lesson.slug}, revision {run.lesson.revision}"), ("run", run.key)]
+    lines += [(name.replace("_", " "), spell(value)) for name, value in run.knobs.model_dump().items()]
+    lines += [("device", run.device), ("trained", f"{run.created:%Y-%m-%d %H:%M} UTC, for {run.seconds:.1f} s")]
+    if run.manifest is not None:
+        lines += [("torch threads", str(run.manifest.threads)), ("data", run.manifest.data or "none")]
+        lines += [(name, version) for name, version in run.manifest.versions.items()]
+        lines += [(f"SHA-256 of {name}", file.sha256) for name, file in run.manifest.files.items()]
+    return lines
+
+
+def _module(name: str) -> str:
+    """A file of the player as an address that the page carries in itself."""
+    text = (PLAYER / name).read_text(encoding="utf-8").replace('"./chart.js"', '"gradient-lab/chart"')
+    return f"data:text/javascript;base64,{base64.b64encode(text.encode()).decode('ascii')}"
+
+
+def _claims(claims: Sequence[Claim]) -> str:
+    rows = [
+        (
+            f"{SIGNS[claim.verdict]} {claim.verdict}",
+            *(claim.sentence, claim.measured, claim.expected, claim.notebook, claim.literature),
+        )
+        for claim in claims
+    ]
+    head = ("verdict", "claim", "this run", "expected", "the notebook", "the literature")
+    return f"<h2>Claims, checked on this run</h2>{_table(head, rows)}" if rows else ""
+
+
+def _details(summary: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    return f"<details><summary>{escape(summary)}</summary>{_table(head, rows)}</details>" if rows else ""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def line(kind: str, cells: Sequence[str]) -> str:
+        return "<tr>" + "".join(f"<{kind}>{escape(cell)}</{kind}>" for cell in cells) + "</tr>"
+
+    body = "".join(line("td", row) for row in rows)
+    return f'<div class="wide"><table><thead>{line("th", head)}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _spell(value: float | None) -> str:
+    return "none" if value is None else f"{value:.6g}"

@@ -1,0 +1,90 @@
+"""What the player is told of a run, as JSON: over HTTP while it grows, and within the file that one takes home."""
+
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import plotly.io
+
+from core.panels import COLOURS, Panel
+from core.runs.run import Run, State
+
+KEPT = 32  # runs whose charts stay ready: as many as a class looks at
+
+
+def state(run: Run, since: int = 0, *, place: int = 0, seconds_left: float | None = None) -> dict[str, Any]:
+    """What a reader who has the first `since` frames of a run lacks, as plain JSON.
+
+    {"run", "created", "state", "error", "progress", "seconds_left", "place", "axis", "since", "frames": how many there
+    are, "steps": of the new frames, "panels": [{"name", "bindings", "delta"}]}, and with `since` = 0 each panel's
+    "caption" and "figure" too. Another "created" under an equal "run" means that it was trained anew.
+    """
+    part = Part.of(run, since)
+    return {**header(part, place, seconds_left), "panels": json.loads(panels_json(part))}
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one answer shows of a run. Equal parts give equal panels, whichever reader asks."""
+
+    run: Run = field(compare=False)
+    key: str
+    created: str
+    since: int
+    upto: int
+    state: State = field(compare=False)
+
+    @classmethod
+    def of(cls, run: Run, since: int) -> "Part":
+        """All that the run has from frame `since` on."""
+        now = run.state  # before the frames are counted: a run that is final by now has all of them
+        return cls(run, run.key, run.created.isoformat(), since, len(run.recording), now)
+
+
+def header(part: Part, place: int, seconds_left: float | None) -> dict[str, Any]:
+    """Everything of an answer but its panels."""
+    run = part.run
+    return {
+        "run": part.key,
+        "created": part.created,
+        "state": part.state.value,
+        "error": run.error,
+        "progress": 1.0 if part.state is State.DONE else round(run.recording.progress, 4),
+        "seconds_left": None if part.state.final or seconds_left is None else round(seconds_left, 1),
+        "place": 0 if part.state.final else place,
+        "axis": run.lesson.axis,
+        "since": part.since,
+        "frames": part.upto,
+        "steps": [float(f"{step:.9g}") for step in run.recording.steps(part.since, part.upto).tolist()],
+    }
+
+
+@functools.lru_cache(maxsize=KEPT)
+def panels_json(part: Part) -> str:
+    """The panels of an answer. Kept, since a class that watches one run asks for the same part at the same moment."""
+    recording = part.run.recording
+    found = []
+    for panel, still in _panels(Part(part.run, part.key, part.created, 0, 0, part.state)):
+        also = still if part.since == 0 else {}
+        delta = panel.delta(recording, part.since, part.upto)
+        found.append({"name": panel.name, "bindings": panel.bindings(), **also, "delta": delta})
+    return json.dumps(found, allow_nan=False, separators=(",", ":"))
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _panels(part: Part) -> Sequence[tuple[Panel, Mapping[str, Any]]]:
+    """The panels of a run and what never changes of them: building them costs more than any delta."""
+    run = part.run
+    return [(each, {"caption": each.caption, "figure": _empty(each, run)}) for each in run.lesson.panels(run.knobs)]
+
+
+def _empty(panel: Panel, run: Run) -> dict[str, Any]:
+    """The chart before its first frame. Its look is the reader's, so Plotly's own template stays at home."""
+    figure = panel.figure(run.recording, upto=0)
+    figure.layout.template = None
+    figure.layout.colorway = figure.layout.colorway or COLOURS
+    text = plotly.io.to_json(figure, validate=False, engine="json")
+    found = json.loads(text)
+    return {"data": found["data"], "layout": found["layout"]}
