@@ -79,6 +79,8 @@ class Lesson(Generic[K]):
         hunt: the notebook's mistakes.
         theory: Markdown with formulas.
         code: the functions and classes shown under "The code", in reading order.
+        settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
+            they name things that a script would have to look up.
     """
 
     slug: str
@@ -102,6 +104,7 @@ class Lesson(Generic[K]):
     hunt: Sequence[Mistake]
     theory: str
     code: Sequence[Callable[..., Any]]
+    settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
