@@ -1,7 +1,7 @@
 """Why do narrow, deep ReLU nets die before they learn anything? A script of Gradient Lab, with the lesson's numbers.
 
 Many nets fit a function of one variable. A net is dead when a layer of it no longer depends on the input: every
-gradient before it is exactly 0, for ever. A tensor holds one layer of all nets. init = "orthogonal" is not supported."""
+gradient before it is exactly 0, for ever. One tensor holds a layer of all nets. init = "orthogonal" is not known."""
 from importlib.util import find_spec
 from itertools import pairwise
 import numpy as np
@@ -29,17 +29,16 @@ half = {"±√3": 3**0.5, "±√7": 7**0.5}[interval]
 act = {"relu": nn.ReLU(), "leaky relu": nn.LeakyReLU(slope), "elu": nn.ELU(), "tanh": nn.Tanh()}[activation]
 again = training == "one net, fitted again"  # the notebook's way: one net, fitted as often as there should be nets
 
-def fresh(nets):  # by layer, weights (nets, fan_in, fan_out) and biases (nets, 1, fan_out)
-    for l, (fan_in, fan_out) in enumerate(pairwise([1] + [width] * depth + [1])):
-        chance, b = np.random.default_rng([seed, l]), np.zeros((nets, 1, fan_out))
+def fresh(nets):  # by layer, weights (nets, n, m) and biases (nets, 1, m)
+    for l, (n, m) in enumerate(pairwise([1] + [width] * depth + [1])):
+        chance, b, xavier = np.random.default_rng([seed, l]), np.zeros((nets, 1, m)), (6 / (n + m)) ** 0.5
         if init == "randomized asymmetric":  # one entry of each unit's weights and bias is never negative
-            both, (one, size) = chance.normal(0, 0.6007 / fan_in**0.5, (nets, fan_in + 1, fan_out)), chance.spawn(2)
-            np.put_along_axis(both, one.integers(fan_in + 1, size=b.shape), size.beta(2, 1, size=b.shape), axis=1)
+            both, (one, size) = chance.normal(0, 0.6007 / n**0.5, (nets, n + 1, m)), chance.spawn(2)
+            np.put_along_axis(both, one.integers(n + 1, size=b.shape), size.beta(2, 1, size=b.shape), axis=1)
             w, b = both[:, :-1], both[:, -1:]
         else:
-            he, glorot = (2 / fan_in) ** 0.5, (6 / (fan_in + fan_out)) ** 0.5
-            draw, ends = {"he": (chance.normal, (0, he)), "glorot": (chance.uniform, (-glorot, glorot))}[init]
-            w = draw(*ends, (nets, fan_in, fan_out))
+            draw, *ends = {"he": (chance.normal, 0, (2 / n) ** 0.5), "glorot": (chance.uniform, -xavier, xavier)}[init]
+            w = draw(*ends, (nets, n, m))
         yield [nn.Parameter(torch.tensor(each, dtype=torch.float32)) for each in (w, b)]
 
 def outputs(layers, x):  # what leaves each layer, (nets, points, units)
