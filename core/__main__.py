@@ -2,6 +2,7 @@
 
     python -m core list [--json]
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
+    python -m core script SLUG [--preset NAME] [--set knob=value ...]
     python -m core data get NAME
     python -m core gallery build [SLUG ...]
     python -m core gallery verify
@@ -29,6 +30,7 @@ from core.runs.engines import EngineError, InThread
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull, Runner
 from core.runs.store import Store, StoreError
+from core.scripts import has_script, script
 
 BAR = 30  # characters of the progress bar
 
@@ -62,9 +64,12 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(act=_list)
 
     run = commands.add_parser("run", help="train one run, or fetch it from the cache")
-    run.add_argument("slug", help="which lesson")
-    run.add_argument("--preset", help="start from this preset instead of the first")
-    run.add_argument("--set", action="append", default=[], metavar="knob=value", help="turn a knob; lists as JSON")
+    own = commands.add_parser("script", help="print a lesson as a stand-alone script with these knobs")
+    for each in (run, own):
+        each.add_argument("slug", help="which lesson")
+        each.add_argument("--preset", help="start from this preset instead of the first")
+        each.add_argument("--set", action="append", default=[], metavar="knob=value", help="turn a knob; lists as JSON")
+    own.set_defaults(act=_script)
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
     run.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -120,6 +125,16 @@ def _run(asked: argparse.Namespace) -> int:
     else:
         _print_result(run)
     return 0 if run.state is State.DONE else 1
+
+
+def _script(asked: argparse.Namespace) -> int:
+    lesson = _lesson(asked.slug)
+    knobs = _knobs(lesson, asked.preset, asked.set)
+    if not has_script(lesson):
+        having = ", ".join(each.slug for each in CURRICULUM if has_script(each))
+        raise UsageError(f"{lesson.slug} has no script; these lessons have one: {having}.")
+    print(script(lesson, knobs), end="")
+    return 0
 
 
 def _train(lesson: AnyLesson, knobs: Knobs, device: str, store: Store, *, fresh: bool) -> Run:

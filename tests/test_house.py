@@ -17,6 +17,7 @@ LAYERS = [
     {"core.__main__"},
     {"core.runs"},
     {"core.lessons"},
+    {"core.scripts"},
     {"core.lesson"},
     {"core.cost", "core.panels", "core.claims", "core.convnets", "core.data", "core.training"},
     {"core.frames", "core.knobs", "core.nets", "core.device", "core.places"},
@@ -84,5 +85,5 @@ def test_pages_are_thin():
 def test_the_readme_names_every_file_of_the_house():
     tree = (ROOT / "README.md").read_text()
     for path in SOURCES:
-        if path.name not in ("__init__.py",) and path.parts[-2] not in ("lessons", "pages"):
+        if path.name not in ("__init__.py",) and path.parts[-2] not in ("lessons", "pages", "scripts"):
             assert path.name in tree, f"{path.relative_to(ROOT)} lacks its remark in README.md"

@@ -831,4 +831,5 @@ LESSON = Lesson(
     hunt=HUNT,
     theory=THEORY,
     code=(eggholder, Task, train, Assorted.epoch),
+    settings=lambda knobs: {**knobs.model_dump(), "architectures": tuple(series(knobs))},
 )

@@ -14,9 +14,11 @@ from core.knobs import Knobs, spell
 from core.lesson import AnyLesson
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
+from core.scripts import has_script, script
 from core.ui import state
 from core.ui.replay import provenance
 
+SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
 
 
@@ -207,15 +209,20 @@ def theory_and_code(lesson: AnyLesson) -> None:
 
 
 def take_home(run: Run) -> None:
-    """The curves as CSV, the command that repeats the run, and where the numbers come from."""
+    """The run to keep, its script, the command that repeats it, and where the numbers come from."""
     with st.expander("Take it home", icon=":material/redeem:"):
         if not run.state.final:
             st.caption("When the run has ended.")
             return
         # Routes of ours, since Streamlit would make each file anew at each look and forget it at each reload.
         files = {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
+        if has_script(run.lesson):
+            files["script.py"] = "A script for your notebook"
         links = (f'<a href="api/runs/{run.key}/{file}" download>{words}</a>' for file, words in files.items())
         st.html(f'<p class="gl-files">{" ".join(links)}</p>')
+        if has_script(run.lesson):
+            st.caption("The script needs nothing of this server, only NumPy, PyTorch and, for the picture, matplotlib:")
+            st.code(script(run.lesson, run.knobs), language="python", height=SCRIPT_HEIGHT)
         st.caption("Each chart gives a PNG. The address of this page carries the run and the moment where you stop it.")
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")

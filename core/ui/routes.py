@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from core.knobs import clip
 from core.runs.run import RUN_ID, Run
+from core.scripts import has_script, script
 from core.ui.replay import replay_html
 from core.ui.run_json import KEPT, Part, header, panels_json
 from core.ui.take_home import curves_csv
@@ -72,12 +73,16 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def replay(request: Request) -> Response:
         return _replay(request, runs())
 
+    def code(request: Request) -> Response:
+        return _script(request, runs())
+
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
         Route("/api/runs/{key}/replay.html", replay),
+        Route("/api/runs/{key}/script.py", code),
     ]
 
 
@@ -171,6 +176,16 @@ def _replay(request: Request, runs: Runs) -> Response:
     if not run.state.final:
         return _refuse(409, "This run still trains; the file can be had when it has ended.")
     return _file(replay_html(run), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+
+
+def _script(request: Request, runs: Runs) -> Response:
+    """A run's experiment as a stand-alone script with its knobs."""
+    run = _run(request, runs)
+    if run is None:
+        return _refuse(404, NO_SUCH_RUN)
+    if not has_script(run.lesson):
+        return _refuse(404, f"The lesson {run.lesson.slug} has no script; its code stands on its page.")
+    return _file(script(run.lesson, run.knobs).encode(), f"{run.lesson.slug}-{run.key[:8]}.py", "text/x-python")
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

@@ -1,0 +1,79 @@
+"""Does a deeper net need fewer units? A script of Gradient Lab, with the lesson's random numbers.
+Nets of few and of many layers learn the Eggholder surface from noisy samples, one net after another, on the same
+examples in the same order. A net that has learned nothing predicts the mean: its error is the target's spread."""
+from importlib.util import find_spec
+from itertools import pairwise
+import numpy as np
+import torch
+from torch import nn, optim
+# ---- settings ----
+architectures = ("64", "512", "64-128", "32-256", "64-256", "32-32-32", "64-64-64", "128-128-64")  # the nets
+samples = 20000  # points drawn from the surface
+epochs = 60  # at most so many passes over the training points
+scale_targets = True  # whether the surface is brought to mean 0 and spread 1 for the nets
+scale_inputs = "standardised"  # what the nets see of the coordinates: none, by 512 or standardised
+init = "he"  # how weights start: zero, he or glorot
+batch_norm = "none"  # normalise what leaves each hidden layer: none, after activation or deep nets only
+optimizer = "adam"  # how a gradient becomes a step: sgd, momentum, nesterov, adam or nadam
+learning_rate = 0.003  # how far each step moves the weights
+batch_size = 250  # points averaged into one step
+patience = 0  # epochs without a better score after which a net stops and goes back to its best
+judge = "validation"  # which points decide when a net stops: validation or test
+noise = 0.3  # standard deviation of what is added to the surface, whose own is 298
+surface = "eggholder"  # what is learned: eggholder or as notebook 000 typed it
+seed = 1  # where chance begins
+# ---- end of settings ----
+chance = np.random.default_rng(seed)
+x = chance.uniform(-512, 512, (samples, 2))
+first, second = x.T
+root, inner = np.sqrt(np.abs(first / 2 + second + 47)), np.abs(first - (second + 47))
+other, inner = (second, np.sqrt(inner)) if surface == "eggholder" else (first, inner)  # what notebook 000 lost
+y = -(other + 47) * np.sin(root) - first * np.sin(inner)
+y += noise * chance.normal(size=samples)
+ends = [int(0.8 * samples), int((0.8 + 0.1) * samples)]  # to learn from, to decide when to stop, to test
+centre, scale = (y[: ends[0]].mean(), y[: ends[0]].std()) if scale_targets else (0.0, 1.0)
+by = {"none": 1.0, "by 512": 512.0, "standardised": 512 / 3**0.5}[scale_inputs]
+x, x_judge, x_test = (torch.tensor(part / by, dtype=torch.float32) for part in np.split(x, ends))
+y, y_judge, y_test = (torch.tensor((part - centre) / scale, dtype=torch.float32) for part in np.split(y, ends))
+x_judge, y_judge = (x_judge, y_judge) if judge == "validation" else (x_test, y_test)
+
+def fresh(hidden):
+    layers, normed = [], batch_norm == "after activation" or (batch_norm == "deep nets only" and len(hidden) > 1)
+    for l, (n, m) in enumerate(pairwise([2, *hidden, 1])):
+        chance, layer, glorot = np.random.default_rng([seed, l, *hidden]), nn.Linear(n, m), (6 / (n + m)) ** 0.5
+        limit = {"glorot": glorot, "he": (2 / n) ** 0.5, "zero": 0.05 if len(hidden) == 1 else 0.0}[init]
+        w = chance.normal(0, limit, (n, m)) if init == "he" else chance.uniform(-limit, limit, (n, m))
+        layer.weight.data[:], layer.bias.data[:] = torch.tensor(w.T), 0
+        layers += [layer, nn.ReLU(), nn.BatchNorm1d(m)] if normed else [layer, nn.ReLU()]
+    return nn.Sequential(*layers[: layers.index(layer) + 1])  # the one output is linear
+
+def rmse(net, x, y):  # in the surface's own units
+    return scale * (net.eval()(x).squeeze(1) - y).square().mean().sqrt().item()
+print(f"target_sd = {scale * y_test.std(correction=0):.6g}")
+found = {}  # number of layers → (units, error) of each net
+for name, hidden in [(each, tuple(map(int, each.split("-")))) for each in architectures]:
+    net, chance, best, waited = fresh(hidden), torch.Generator().manual_seed(seed), np.inf, 0
+    rule = {"adam": optim.Adam, "nadam": optim.NAdam}.get(optimizer, optim.SGD)
+    more = {"momentum": 0.9, "nesterov": optimizer == "nesterov"} if optimizer in ("momentum", "nesterov") else {}
+    step = rule(net.parameters(), learning_rate, **more)
+    for epoch in range(epochs + 1):
+        net.train()
+        for batch in torch.randperm(len(x), generator=chance).split(batch_size) if epoch else ():
+            step.zero_grad()
+            (net(x[batch]).squeeze(1) - y[batch]).square().mean().backward()
+            step.step()
+        judged, tested = rmse(net, x_judge, y_judge), rmse(net, x_test, y_test)
+        if not patience or judged < best:  # with patience, a net is taken as it was at its best
+            best, error, waited = judged, tested, 0
+        elif (waited := waited + 1) == patience:
+            break
+    print(f"test_rmse[{name}] = {error:.6g}")
+    found.setdefault(f"{len(hidden)} layer{'s' * (len(hidden) > 1)}", []).append((sum(hidden), error))
+for layers, pairs in found.items():
+    print(f"best_test_rmse[{layers}] = {min(error for _, error in pairs):.6g}")
+if find_spec("matplotlib"):
+    import matplotlib.pyplot as plt
+    for layers, pairs in found.items():
+        plt.scatter(*zip(*pairs, strict=True), label=layers)
+    plt.gca().set(xscale="log", xlabel="hidden units", ylabel="test RMSE")
+    plt.legend(), plt.show()
