@@ -6,7 +6,6 @@ from importlib.util import find_spec
 from itertools import pairwise
 import numpy as np
 import torch
-
 # ---- settings ----
 depths = (5, 10, 15)  # hidden layers
 init = "normal"  # how weights start: normal, glorot, he, lecun, orthogonal or pytorch
@@ -57,7 +56,8 @@ curves = {}
 for depth in sorted(depths):
     name, sizes = f"depth={depth}", largest(list(fresh(depth, 20, torch.float64)))  # 20 nets at birth
     curves[name] = np.median(sizes, axis=0)
-    print(f"first_to_last_gradient[{name}] = {np.nanmedian(sizes[:, 0] / sizes[:, -1]):.6g}")
+    first, last = sizes[sizes[:, -1] > 0].T[[0, -1]]  # a dead net has no gradients to compare
+    print(f"first_to_last_gradient[{name}] = {np.median(first / last):.6g}")
     if depth > 2 and curves[name].all():  # by how much each layer multiplies what passes back through it
         slope, _ = np.polyfit(range(depth - 1), np.log10(curves[name][1:-1]), 1)
         print(f"gain_per_layer[{name}] = {10**-slope:.6g}")
