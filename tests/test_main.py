@@ -6,6 +6,7 @@ import pytest
 
 from core.__main__ import main
 from core.lessons import CURRICULUM, LESSONS
+from core.scripts import script
 
 SMALL = ["--set", "nets=20", "--set", "epochs=1", "--set", "points=64", "--set", "depth=2"]
 RELU = ["run", "dying-relu", *SMALL, "--device", "cpu"]
@@ -82,6 +83,19 @@ def test_what_cannot_be_ends_in_one_sentence_on_stderr_and_status_2(arguments, s
     assert said in captured.err
     assert len(captured.err.strip().splitlines()) == 1
     assert captured.out == ""
+
+
+def test_script_prints_the_lesson_as_a_script_with_the_knobs_asked_for(capsys):
+    lesson = LESSONS["dying-relu"]
+    assert main(["script", "dying-relu", "--preset", "Done right", "--set", "nets=20"]) == 0
+    knobs = lesson.presets["Done right"].model_copy(update={"nets": 20})
+    assert capsys.readouterr().out == script(lesson, knobs)
+
+
+def test_a_lesson_without_a_script_ends_in_one_sentence_and_status_2(monkeypatch, capsys):
+    monkeypatch.setattr("core.__main__.has_script", lambda lesson: lesson.slug == "dropout")
+    assert main(["script", "dying-relu"]) == 2
+    assert capsys.readouterr().err == "dying-relu has no script; these lessons have one: dropout.\n"
 
 
 def test_missing_data_ends_in_one_sentence_and_status_2(monkeypatch, tmp_path, capsys):

@@ -23,8 +23,8 @@ SCRIPTS = [lesson.slug for lesson in CURRICULUM if has_script(lesson)]
 LIBRARIES = {"numpy", "torch", "torchvision", "matplotlib", "sklearn"}  # sklearn has the digits, which need no download
 CLOSE = {"rtol": 2e-3, "atol": 1e-6}
 """Script and lesson draw the same random numbers and differ in the order of sums alone: over the few steps of these
-runs that is some 1e-5, and 1e-3 where fifteen batch norms follow each other. Another seed, rule or start is off by far more, which `test_another_seed_would_be_noticed` shows.
-"""
+runs that is some 1e-5, and 1e-3 where fifteen batch norms follow each other. A wrong rule or start is off by far more,
+as another seed is, which `test_another_seed_would_be_noticed` shows."""
 
 MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "perceptron-and-hinge": [{"margin": 0.3, "init_scale": 0.5, "training_sets": 1}],
@@ -45,6 +45,10 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"init": "orthogonal", "activation": "tanh"},
         {"init": "glorot", "activation": "sigmoid", "residual": True, "batch_norm": True},
         {"init": "lecun", "activation": "selu"},
+    ],
+    "overfitting-cures": [
+        {"cures": ("early stopping", "dropout", "big net"), "patience": 5, "learning_rate": 0.03, "epochs": 60},
+        {"init": "normal 0.05", "depth": 1, "rate": 0.3, "weight_decay": 30.0, "learning_rate": 0.01},
     ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
@@ -176,6 +180,7 @@ DRAWN = {
     "dropout": means("validation_mse"),
     "width-and-interpolation": means("train_accuracy"),
     "vanishing-gradients": by_layer,
+    "overfitting-cures": means("test_mse"),
     "depth-vs-width": by_units,
 }
 

@@ -98,6 +98,21 @@ def test_run_trains_shows_claims_and_the_link_finds_it_again():
     assert any(button.label == "Run · instant" for button in again.button)
 
 
+def test_a_run_is_taken_home_as_a_script_with_its_own_knobs(monkeypatch):
+    at = lesson_page("dying-relu", **SMALL)
+    at.button(key="run").click().run()
+    at = settled(at)
+    link = f'href="api/runs/{said(at, "run")}/script.py"'
+    assert sum(link in each.value for each in at.get("html")) == 1
+    assert any("nets = 20  #" in each.value for each in at.code)
+
+    monkeypatch.setattr("core.ui.lesson_parts.has_script", lambda lesson: False)
+    at.run()
+    assert not at.exception
+    assert not any("script.py" in each.value for each in at.get("html"))
+    assert not any("nets = 20  #" in each.value for each in at.code)
+
+
 def test_the_run_before_stays_in_the_link_until_a_preset_is_taken():
     at = lesson_page("dying-relu", **SMALL)
     at.button(key="run").click().run()

@@ -1,4 +1,4 @@
-"""What people take home: the curves as a table, over HTTP, and a refusal in a sentence."""
+"""What people take home: the curves as a table, the script, over HTTP, and a refusal in a sentence."""
 
 import io
 from types import SimpleNamespace
@@ -9,6 +9,7 @@ import pytest
 from core.frames import Frame
 from core.lessons import LESSONS
 from core.runs.run import Run, State
+from core.scripts import script
 from core.ui.routes import routes
 
 LESSON = LESSONS["width-and-interpolation"]
@@ -57,7 +58,22 @@ def test_the_csv_has_a_row_for_each_step_curve_series_and_seed(get, run):
     assert table[wanted].value.tolist() == [2.5]
 
 
-@pytest.mark.parametrize("file", ["curves.csv", "thumbnail.svg"])
+def test_the_script_has_the_knobs_of_the_run(get, run):
+    answer = get(run.key, "script.py")
+    assert answer.status_code == 200
+    assert answer.body.decode() == script(LESSON, run.knobs)
+    assert b"widths = (8, 16)" in answer.body
+    assert f'filename="{LESSON.slug}-{run.key[:8]}.py"' in answer.headers["content-disposition"]
+
+
+def test_a_lesson_without_a_script_is_refused_in_a_sentence(get, run, monkeypatch):
+    monkeypatch.setattr("core.ui.routes.has_script", lambda lesson: False)
+    answer = get(run.key, "script.py")
+    assert answer.status_code == 404
+    assert b"has no script" in answer.body
+
+
+@pytest.mark.parametrize("file", ["curves.csv", "script.py", "thumbnail.svg"])
 @pytest.mark.parametrize("key", ["0" * 32, "nonsense", "../../etc"])
 def test_a_run_that_is_not_there_is_refused_in_a_sentence(get, key, file):
     answer = get(key, file)
