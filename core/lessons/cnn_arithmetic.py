@@ -588,6 +588,17 @@ def reveal(found: Facts) -> str | None:
     return f"They hold {parameters:.0%} of the parameters and do {multiplications:.1%} of the multiplications."
 
 
+def settings(knobs: CnnKnobs) -> Mapping[str, Any]:
+    """For the script: name → channels, side of the picture and layers, since a script knows no net by its name."""
+    nets = {name: design(knobs, name) for name in knobs.nets}
+    plain = str.maketrans({"×": "x", "\n": ",", ";": ","})
+    described = {
+        name: (each.channels, each.side, " ".join(each.text.lower().translate(plain).split()))
+        for name, each in nets.items()
+    }
+    return {"nets": described, "batch_size": knobs.batch_size, "bytes_per_number": knobs.bytes_per_number}
+
+
 HUNT = (
     Mistake(
         "A picture of 3 × 27 × 27",
@@ -710,4 +721,5 @@ LESSON = Lesson(
     hunt=HUNT,
     theory=THEORY,
     code=(train, tally, positions, Conv, Dense),
+    settings=settings,
 )
