@@ -112,9 +112,9 @@ TRIED = tried()
 COMPARED = [pytest.param(*key, id="-".join(key)) for key in TRIED if key[1] != "another seed"]
 
 
-def start(code, *arguments, path):
+def start(code, *arguments, path, **more):
     """Python in a process of its own that sees nothing of this product."""
-    environment = {"PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(path)}
+    environment = {"PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(path), **more}
     command = [sys.executable, "-W", "error", *code, *map(str, arguments)]
     return subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, check=False)
 
@@ -222,6 +222,24 @@ def test_a_script_draws_the_curve_of_its_lesson(slug, which, said, recordings):
         assert first <= 1
         np.testing.assert_allclose(drawn[label][0], x[first:], **CLOSE)
         np.testing.assert_allclose(drawn[label][1], y[first:], err_msg=label, **CLOSE)
+
+
+@pytest.mark.parametrize("dataset", ["fashion-mnist", "mnist"])
+def test_a_script_learns_from_the_data_of_its_lesson(dataset, real_data, tmp_path):
+    lesson = LESSONS["width-and-interpolation"]
+    small = {"dataset": dataset, "widths": (8,), "examples": 100, "passes": 3, "learning_rate": 0.05, "seeds": 1}
+    knobs = lesson.parse(small)
+    path = tmp_path / "script.py"
+    path.write_text(script(lesson, knobs), encoding="utf-8")
+    ran = start([], path, path=tmp_path, GRADIENT_LAB_DATA=str(real_data))
+    assert ran.returncode == 0, ran.stderr
+    recording = Recording()
+    for frame in lesson.train(knobs, torch.device("cpu")):
+        recording.append(frame)
+    facts = lesson.facts(knobs, recording)
+    assert facts["train_accuracy[h=8]"] > 0.2  # it has learned something to compare
+    for name, value in numbers(ran.stdout).items():
+        np.testing.assert_allclose(value, math.nan if facts[name] is None else facts[name], err_msg=name, **CLOSE)
 
 
 @pytest.mark.parametrize("slug", [slug for slug, which in TRIED if which == "another seed"])
