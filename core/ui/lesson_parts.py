@@ -221,7 +221,7 @@ def take_home(run: Run) -> None:
         links = (f'<a href="api/runs/{run.key}/{file}" download>{words}</a>' for file, words in files.items())
         st.html(f'<p class="gl-files">{" ".join(links)}</p>')
         if has_script(run.lesson):
-            st.caption("The script needs nothing of this server, only NumPy, PyTorch and, for the picture, matplotlib:")
+            st.caption("The script, with this run's knobs. It takes PyTorch with torchvision, and matplotlib to draw:")
             st.code(script(run.lesson, run.knobs), language="python", height=SCRIPT_HEIGHT)
         st.caption("Each chart gives a PNG. The address of this page carries the run and the moment where you stop it.")
         st.caption("The same run, from the command line:")

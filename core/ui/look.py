@@ -17,6 +17,8 @@ EVERYWHERE = """
 [data-testid="stCaptionContainer"] { opacity: .78; }
 /* The theme's blue is for white type on it; as type on the page's own ground it takes these two. */
 [data-testid="stSliderThumbValue"] p, button[data-selected="true"] p { color: light-dark(#155a96, #7fbcf2); }
+.gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 0; }
+.gl-files a { color: light-dark(#155a96, #7fbcf2); }
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
