@@ -280,6 +280,30 @@ def test_without_matplotlib_the_numbers_are_printed_all_the_same(tmp_path):
     assert "paired_difference" in numbers(ran.stdout)
 
 
+def test_the_one_choice_that_a_script_lacks_is_named_at_its_top_and_never_replaced_by_another(tmp_path):
+    lesson, path = LESSONS["dying-relu"], tmp_path / "script.py"
+    path.write_text(script(lesson, lesson.shrunk(lesson.knobs(init="orthogonal"))), encoding="utf-8")
+    assert 'init = "orthogonal" is not known' in ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ran = start([], path, path=tmp_path)
+    assert ran.stderr.strip().endswith("KeyError: 'orthogonal'")
+
+
+def test_every_choice_of_a_knob_is_tried():
+    untried = {
+        (slug, knob.name, choice)
+        for slug in SCRIPTS
+        for knob in LESSONS[slug].knobs.declared()
+        for choice in (*knob.choices, *((False, True) if knob.kind == "bool" else ()))
+        if not any(which[0] == slug and _has(knobs, knob.name, choice) for which, knobs in TRIED.items())
+    }
+    assert {each for each in untried if each[1] != "dataset"} == {("dying-relu", "init", "orthogonal")}
+
+
+def _has(knobs, name, choice):
+    value = getattr(knobs, name)
+    return choice in value if isinstance(value, tuple) else choice == value
+
+
 # ---- settings --------------------------------------------------------------------------------------------------------
 
 VALUES = some.recursive(

@@ -1,5 +1,5 @@
 """Does a deeper net need fewer units? A script of Gradient Lab, with the lesson's random numbers.
-Nets of few and of many layers learn the Eggholder surface from noisy samples, one net after another, on the same
+Nets of few and of many layers learn the Eggholder surface from noisy samples, net after net (minutes), on the same
 examples in the same order. A net that has learned nothing predicts the mean: its error is the target's spread."""
 from importlib.util import find_spec
 from itertools import pairwise
