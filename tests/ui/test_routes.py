@@ -27,7 +27,7 @@ def charts(knobs):
 
 
 def made(frames, now=State.DONE, key=KEY):
-    run = Run(SimpleNamespace(axis="pass", panels=charts), None, key)
+    run = Run(SimpleNamespace(axis="pass", panels=charts, watches=watched), None, key)
     for step in range(frames):
         add(run, step)
     run.state = now
