@@ -67,14 +67,15 @@ class Watch(ABC):
         """Of `lines` (points, series), nan where there is no number, at each point: where it began; -1: it has not."""
 
     @abstractmethod
-    def say(self, name: str, number: str, since: str, now: str) -> tuple[Kind, str]:
-        """The kind and the sentence. `number` is the value where it began, at `since`; `now` where it is known."""
+    def say(self, name: str, what: str, number: str, since: str, now: str) -> tuple[Kind, str]:
+        """The kind and the sentence. `number` is the value of `what` where it began, at `since`; `now` where known."""
 
     def marks(self, recording: Recording, axis: str, upto: int | None) -> list[Mark]:
         """At most one for each line, in their order."""
-        frames, lines = _lines(recording, self.curve, upto)
+        frames, lines, seeds = _lines(recording, self.curve, upto)
         if not len(frames):
             return []
+        what = f"mean {self.what}" if seeds > 1 else self.what
         began, steps, found = self.began(lines, frames, recording), recording.steps(0, upto), []
         for i, name in enumerate(self.names[: lines.shape[1]]):
             k = int((began[:, i] >= 0).argmax())
@@ -83,7 +84,7 @@ class Watch(ABC):
                 continue
             step, value = float(steps[frames[since]]), float(lines[since, i])
             number, now = (format(float(each), self.form) for each in (value, lines[k, i]))
-            kind, sentence = self.say(name, number, f"{axis} {step:g}", now)
+            kind, sentence = self.say(name, what, number, f"{axis} {step:g}", now)
             label = f"{kind} at {number}"
             found.append(Mark(int(frames[k]), step, value, self.curve, i, kind, label, sentence))
         return found
@@ -97,9 +98,9 @@ class Diverges(Watch):
         known = np.isfinite(lines)
         return np.where(known, -1, np.maximum.accumulate(np.where(known, _numbered(lines), -1)))
 
-    def say(self, name: str, number: str, since: str, now: str) -> tuple[Kind, str]:
+    def say(self, name: str, what: str, number: str, since: str, now: str) -> tuple[Kind, str]:
         """With the last number that there was."""
-        return "diverged", f"{name} diverges: {self.what} was {number} at {since} and is no number any more."
+        return "diverged", f"{name} diverges: {what} was {number} at {since} and is no number any more."
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ class Reaches(Watch):
         there = lines <= self.bound if self.falling else lines >= self.bound
         return np.where(there, _numbered(lines), -1)
 
-    def say(self, name: str, number: str, since: str, now: str) -> tuple[Kind, str]:
+    def say(self, name: str, what: str, number: str, since: str, now: str) -> tuple[Kind, str]:
         """With the number that it has got to."""
-        return self.kind, f"{name} {self.does}: {self.what} is {number}."
+        return self.kind, f"{name} {self.does}: {what} is {number}."
 
 
 class Levels(Watch):
@@ -146,9 +147,9 @@ class Levels(Watch):
             found[POINTS - 1 :] = np.where(level, _numbered(level), -1)
         return found
 
-    def say(self, name: str, number: str, since: str, now: str) -> tuple[Kind, str]:
+    def say(self, name: str, what: str, number: str, since: str, now: str) -> tuple[Kind, str]:
         """With the number that it stays at."""
-        return "level", f"{name} is level: {self.what} has stayed within {WITHIN:.0%} of {number} since {since}."
+        return "level", f"{name} is level: {what} has stayed within {WITHIN:.0%} of {number} since {since}."
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,13 @@ class Overfits(Watch):
             in_a_row[:i] = False
         return np.where(in_a_row, lowest, -1)
 
-    def say(self, name: str, number: str, since: str, now: str) -> tuple[Kind, str]:
+    def say(self, name: str, what: str, number: str, since: str, now: str) -> tuple[Kind, str]:
         """With the lowest number and the one that it has risen to."""
-        return "overfits", f"{name} overfits: {self.what} was lowest, {number}, at {since} and has risen to {now}."
+        return "overfits", f"{name} overfits: {what} was lowest, {number}, at {since} and has risen to {now}."
 
     def _seen_at(self, frames: NDArray[np.int64], recording: Recording) -> Array:
         """The training error at these frames, or the last one before them: (points, series)."""
-        own, seen = _lines(recording, self.seen, int(frames[-1]) + 1)
+        own, seen, _ = _lines(recording, self.seen, int(frames[-1]) + 1)
         if not len(own):
             return np.empty((0, 0))
         at = np.searchsorted(own, frames, side="right") - 1
@@ -213,14 +214,14 @@ def marks(recording: Recording, watches: Sequence[Watch], axis: str, upto: int |
     return kept
 
 
-def _lines(recording: Recording, curve: str, upto: int | None) -> tuple[NDArray[np.int64], Array]:
-    """Frame numbers (points,) and the lines as they are drawn (points, series), nan where they are no number."""
+def _lines(recording: Recording, curve: str, upto: int | None) -> tuple[NDArray[np.int64], Array, int]:
+    """Frame numbers (points,); the lines as drawn (points, series), nan where there is no number; how many seeds."""
     frames, values = recording.curve(curve, 0, upto)
     if not len(frames):
-        return frames, np.empty((0, 0))
-    series = values.shape[1] if values.ndim > 1 else 1
-    lines = values.reshape(len(frames), series, -1).mean(axis=2)
-    return frames, np.where(np.isfinite(lines), lines, np.nan)
+        return frames, np.empty((0, 0)), 0
+    repeats = values.reshape(len(frames), values.shape[1] if values.ndim > 1 else 1, -1)  # (points, series, seeds)
+    lines = repeats.mean(axis=2)
+    return frames, np.where(np.isfinite(lines), lines, np.nan), repeats.shape[2]
 
 
 def _numbered(lines: Array) -> NDArray[np.int64]:

@@ -324,8 +324,8 @@ def _variance(knobs: ReluKnobs) -> float:
 def watches(knobs: ReluKnobs) -> list[Watch]:
     """What the narrator may tell: of the dead, by structure and by the notebook's test, and of the loss."""
     return [
-        Reaches("dead", ("structure", "the variance test"), "their share", ".1%", bound=0.9, kind="dead", does="finds nine nets in ten collapsed"),
-        Levels("loss", ("the living", "the collapsed"), "median loss"),
+        Reaches("dead", ("structure", "the variance test"), "their share", ".1%", bound=0.9, kind="dead", does="counts nine nets in ten or more as collapsed"),
+        Levels("loss", ("a living net", "a collapsed net"), "median loss"),
         Diverges("median_loss", ("the median net",), "loss"),
     ]  # fmt: skip
 

@@ -358,7 +358,7 @@ def _floor(knobs: PerceptronKnobs) -> float:
 def watches(knobs: PerceptronKnobs) -> list[Watch]:
     """What the narrator may tell. Its nets cannot diverge: each step is bounded."""
     return [
-        Reaches("pulling", RULES, "the share of points that pull", ".2%", bound=0.001, falling=True, kind="finished", does="has as good as finished"),
+        Reaches("pulling", RULES, "the share that still pulls", ".2%", bound=0.001, falling=True, kind="finished", does="has finished on all but one point in a thousand"),
         Levels("test_accuracy", RULES, "test accuracy", ".1%"),
     ]  # fmt: skip
 

@@ -443,7 +443,7 @@ def _recipe_panel(knobs: GradientKnobs) -> Panel:
 
 def watches(knobs: GradientKnobs) -> list[Watch]:
     """What the narrator may tell."""
-    names, loss = series(knobs), "loss over that of the mean"
+    names, loss = series(knobs), "MSE over variance"
     return [Diverges("relative_mse", names, loss), Levels("relative_mse", names, loss)]
 
 

@@ -506,7 +506,7 @@ export class Chart {
       const [left, top] = [x.d2p(mark.x), y.d2p(mark.y)];
       const inside = left > -1 && left < x._length + 1 && top > -1 && top < y._length + 1;
       element.hidden = !inside || mark.frame > this.frame;
-      element.classList.toggle("gl-before", left > x._length / 2);
+      element.classList.toggle("gl-leftward", left > x._length / 2);
       element.classList.toggle("gl-below", top < 30);
       Object.assign(element.style, { left: `${x._offset + left}px`, top: `${y._offset + top}px` });
     }

@@ -51,7 +51,8 @@ class Player {
     this.wanted = frame;
     this.charts = [];
     this.steps = []; // of all frames so far
-    this.told = []; // what the narrator told: {mark, entry}
+    this.told = []; // what the narrator found: {mark, entry}
+    this.happened = 0; // how many of these by the frame that is shown
     this.body = null; // the last answer
     this.arrived = false; // whether the first frame is there
     this.head = 0; // where we are; its whole part is the frame
@@ -225,7 +226,7 @@ class Player {
     [this.charts, this.steps, this.body, this.wanted] = [[], [], null, null];
     [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
     this.told.forEach(({ entry }) => entry.remove());
-    this.told = [];
+    [this.told, this.happened] = [[], 0];
   }
 
   async #buildCharts(body) {
