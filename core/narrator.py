@@ -85,7 +85,7 @@ class Watch(ABC):
             step, value = float(steps[frames[since]]), float(lines[since, i])
             number, now = (format(float(each), self.form) for each in (value, lines[k, i]))
             kind, sentence = self.say(name, what, number, f"{axis} {step:g}", now)
-            label = f"{kind} at {number}"
+            label = f"{name}: {kind} at {number}"
             found.append(Mark(int(frames[k]), step, value, self.curve, i, kind, label, sentence))
         return found
 

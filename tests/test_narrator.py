@@ -38,7 +38,7 @@ def told(watch, loss, seen=None, every=1):
 def test_a_line_diverges_where_it_is_no_number_any_more_and_stands_at_its_last_one(lost):
     (mark,) = marks(recorded([2.0, 3.0, lost, lost]), [DIVERGES], "pass")
     assert (mark.frame, mark.step, mark.value, mark.kind) == (2, 10, 3.0, "diverged")
-    assert (mark.curve, mark.series, mark.label) == ("loss", 0, "diverged at 3")
+    assert (mark.curve, mark.series, mark.label) == ("loss", 0, "a: diverged at 3")
     assert mark.sentence == "a diverges: train loss was 3 at pass 10 and is no number any more."
 
 
@@ -71,7 +71,7 @@ def test_a_bound_is_reached_once_and_however_the_line_goes_on():
 
 def test_a_bound_that_is_met_from_the_start_is_told_at_once_with_its_number():
     (mark,) = marks(recorded([1.0]), [INTERPOLATES], "epoch")
-    assert (mark.frame, mark.sentence, mark.label) == (0, "a knows all: accuracy is 100%.", "interpolated at 100%")
+    assert (mark.frame, mark.sentence, mark.label) == (0, "a knows all: accuracy is 100%.", "a: interpolated at 100%")
 
 
 def test_a_mean_of_seeds_is_at_the_bound_where_all_are():

@@ -556,7 +556,7 @@ def test_marks_follow_the_scrubber_and_a_click_goes_to_their_moment(page, server
     expect(entries.last).to_have_text(
         "pass 34 h=8 diverges: train loss was 0.306 at pass 33 and is no number any more."
     )
-    assert shown(page) == ["diverged at 1.08", "diverged at 0.306"]
+    assert shown(page) == ["h=4: diverged at 1.08", "h=8: diverged at 0.306"]
     page.locator(".gl-scrubber").fill("33")
     expect(entries).to_have_count(6)
     page.wait_for_function("document.querySelectorAll('.gl-panel:first-child .gl-mark:not([hidden])').length === 1")
@@ -606,7 +606,7 @@ def test_what_happens_live_is_marked_while_it_happens(page, server):
     expect(page.locator(".gl-state")).to_have_text("done")
     assert page.locator(".gl-story").bounding_box()["height"] == height  # what stands below does not jump
     assert same.is_visible()  # the element that was there, not one made anew at each frame
-    assert shown(page) == ["diverged at 1.31"]
+    assert shown(page) == ["h=4: diverged at 1.31"]
     expect(page.locator(".gl-story li:visible")).to_have_count(7)
 
 
