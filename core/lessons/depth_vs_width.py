@@ -21,7 +21,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, clip, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
-from core.narrator import Diverges, Overfits, Watch
+from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference
 from core.training.assorted import Assorted, parameters
@@ -490,10 +490,11 @@ def _surfaces_panel(charts: Charts) -> Panel:
 
 def watches(knobs: DepthKnobs) -> list[Watch]:
     """What the narrator may tell; of 143 nets, of the first to which it happens."""
-    names = series(knobs)
+    names = [f"net {name}" for name in series(knobs)]
     return [
         Diverges("test_rmse", names, "test RMSE", ".1f"),
         Overfits("test_rmse", names, "test RMSE", ".1f", seen="train_rmse"),
+        Levels("test_rmse", names, "test RMSE", ".1f"),
     ]
 
 
