@@ -91,7 +91,10 @@ class Watch(ABC):
 
 
 class Diverges(Watch):
-    """A line that was a number and is none any more: nan or infinite, of any of its seeds. It stands where it broke."""
+    """A line that was a number and is none: nan or infinite, of any of its seeds. It stands at the last one that was.
+
+    That is told at once. A line that was never a number has not diverged: there may be nothing to measure yet.
+    """
 
     def began(self, lines: Array, frames: NDArray[np.int64], recording: Recording) -> NDArray[np.int64]:
         """The last point that was a number."""
