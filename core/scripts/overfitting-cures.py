@@ -50,7 +50,7 @@ for cure in cures:
     size = width // 2 if early or cure == "smaller net" else width
     layers = list(fresh(count * data_sets, size, seed + (cure == "ensemble")))
     masks, decay = torch.Generator().manual_seed(seed) if cure == "dropout" else None, cure == "weight decay"
-    adam = torch.optim.AdamW(sum(layers, []), learning_rate, weight_decay=decay * weight_decay)  # noqa: RUF017
+    adam = torch.optim.AdamW(sum(layers, []), learning_rate, weight_decay=decay * weight_decay)
     xs, ys, target, curve = x.repeat(count, 1, 1), y.repeat(count, 1, 1), y[..., 0].double().numpy(), []
     running, at, least, kept = np.ones((count, data_sets), bool), 0, np.inf, 0.0
     for epoch in range(epochs + 1):
