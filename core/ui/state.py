@@ -5,6 +5,7 @@ laptop finds the same page.
 """
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -103,6 +104,36 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
         if st.query_params.get(name) != text:
             st.query_params[name] = text
     st.session_state[f"{lesson.slug}/link"] = wanted
+
+
+def asked(name: str) -> list[str]:
+    """All that the link says under a name: any text, and none where it says nothing."""
+    return st.query_params.get_all(name)
+
+
+def is_news(*names: str) -> bool:
+    """Whether the link says something else under these names than the page last wrote there: somebody opened a link."""
+    return any(asked(name) != st.session_state.get(f"said/{name}") for name in names)
+
+
+def say(name: str, values: Sequence[str]) -> None:
+    """Make the link say these values under a name."""
+    if not values:
+        st.query_params.pop(name, None)
+    elif asked(name) != list(values):
+        st.query_params[name] = list(values)
+    st.session_state[f"said/{name}"] = list(values)
+
+
+def forget_frame() -> None:
+    """Take the moment out of the link: what is shown has other frames now."""
+    st.query_params.pop("frame", None)
+
+
+def begin(key: str, value: Any, news: bool = False) -> None:
+    """Give a widget the value that it has at first, and once more where there is news."""
+    if news or key not in st.session_state:
+        st.session_state[key] = value
 
 
 def run_in_link() -> str | None:
