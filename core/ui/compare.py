@@ -7,13 +7,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from core.knobs import Knobs, clip
+from core.knobs import RIGHT, Knobs, clip
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.panels import COLOURS
 from core.runs.run import Run
 from core.ui import state
-from core.ui.beside import Cell, facts_beside, knobs_beside, most_by_chance
+from core.ui.beside import NOT_HERE, Cell, facts_beside, knobs_beside
 from core.ui.look import COMPARE_ICON
 from core.ui.overlay import LEAST, LETTERS, MOST, chosen, on_offer, pick, shared, usual
 from core.ui.player import player
@@ -26,7 +26,7 @@ def choose() -> tuple[AnyLesson | None, list[Run]]:
     """The lesson and the runs that the reader chooses; both stand in the link. No lesson: nothing is stored at all."""
     news = state.is_news("lesson", "runs")
     before = [key for text in state.asked("runs") for key in text.split(",") if key]
-    asked, sentences = pick(before, state.runner().get) if news else ([], [])
+    asked, sentences = pick(before, state.runner().get)
     for sentence in sentences:
         st.warning(sentence, icon=":material/link_off:")
     stored = _stored()
@@ -78,12 +78,14 @@ def suggest(lesson: AnyLesson | None, runs: Sequence[Run], page: "st.Page") -> N
         return
     own = _stored()[lesson.slug] | {run.key: run.knobs for run in runs}
     first = runs[0].key if runs else next(iter(own))
-    others = [key for key in own if key != first][:SUGGESTED]
+    others = sorted((key for key in own if key != first), key=lambda key: lesson.preset_of(own[key]) != RIGHT)[
+        :SUGGESTED
+    ]
     if not others:
         st.info("This lesson has one stored run only. Change a knob on its page and press Run.", icon=COMPARE_ICON)
         return
     wanted = "one more run" if runs else "two to eight runs"
-    st.info(f"Choose {wanted} of this lesson: their curves share one chart and one scrubber. Or begin with a pair:")
+    st.info(f"Choose {wanted} of this lesson: the curves share their charts and one scrubber. Or begin with a pair:")
     for other in others:
         names = " beside ".join(f"**{clip(lesson.name_of(own[key]), LONGEST_NAME)}**" for key in (first, other))
         st.page_link(page, label=names, icon=COMPARE_ICON, query_params={"runs": f"{first},{other}"})
@@ -128,15 +130,28 @@ def facts(runs: Sequence[Run]) -> None:
     if not rows:
         return
     st.subheader("Facts", anchor=False)
-    chance = most_by_chance(runs)
     said = "Each difference is to A."
-    if chance is not None:
+    chances = [cell.chance for _, cells in rows for cell in cells if cell.chance is not None]
+    if chances:
         said += (
-            " Apart: the ranges over the seeds do not meet. With so few seeds, equal runs come out apart in up to "
-            f"{chance:.2g} of all comparisons by chance."
+            " Apart: the ranges over the seeds do not meet. Where only the seeds differ, chance does that at most "
+            f"once in {1 / max(chances):,.0f} comparisons."
         )
     st.caption(said)
-    _table("fact", runs, [(name, list(map(_cell, cells))) for name, cells in rows])
+    alone = [row for row in rows if sum(cell.value != NOT_HERE for cell in row[1]) < LEAST]
+    _facts(runs, [row for row in rows if row not in alone])
+    if alone:
+        with st.expander(f"{len(alone)} facts that one run has alone"):
+            _facts(runs, alone)
+
+
+def _facts(runs: Sequence[Run], rows: Sequence[tuple[str, Sequence[Cell]]]) -> None:
+    _table("fact", runs, [(_spoken(name), list(map(_cell, cells))) for name, cells in rows])
+
+
+def _spoken(fact: str) -> str:
+    """A fact's name for people: "test_loss[h=8]" is "test loss · h=8"."""
+    return fact.removesuffix("]").replace("[", " · ").replace("_", " ")
 
 
 def links(runs: Sequence[Run], page: Callable[[AnyLesson], Any]) -> None:
@@ -150,15 +165,14 @@ def links(runs: Sequence[Run], page: Callable[[AnyLesson], Any]) -> None:
 def _cell(cell: Cell) -> str:
     below = [part for part in (cell.difference, cell.verdict) if part]
     lines = [" · ".join(below), cell.spread]
-    return escape(cell.value) + "".join(f"<small>{escape(line)}</small>" for line in lines if line)
+    return f"<span>{escape(cell.value)}</span>" + "".join(f"<small>{escape(line)}</small>" for line in lines if line)
 
 
 def _table(what: str, runs: Sequence[Run], rows: Sequence[tuple[str, Sequence[str]]]) -> None:
     """A table with a column for each run; the cells are HTML, the labels are text."""
     heads = "".join(f'<th scope="col">{_head(i, run)}</th>' for i, run in enumerate(runs))
     body = "".join(
-        f'<tr><th scope="row">{escape(label.replace("_", " "))}</th><td>{"</td><td>".join(cells)}</td></tr>'
-        for label, cells in rows
+        f'<tr><th scope="row">{escape(label)}</th><td>{"</td><td>".join(cells)}</td></tr>' for label, cells in rows
     )
     head = f'<tr><th scope="col">{escape(what)}</th>{heads}</tr>'
     st.html(f'<div class="gl-beside" tabindex="0"><table><thead>{head}</thead><tbody>{body}</tbody></table></div>')

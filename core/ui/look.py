@@ -27,12 +27,17 @@ EVERYWHERE = """
 .gl-beside thead th { font-weight: 600; min-width: 8rem; max-width: 20rem; }
 .gl-beside tbody th { min-width: 7rem; max-width: 22rem; overflow-wrap: anywhere; }
 .gl-beside td { font-variant-numeric: tabular-nums; }
-.gl-beside small { display: block; opacity: .8; white-space: nowrap; }
+.gl-beside td span { display: inline-block; min-width: 5.2em; }
+.gl-beside small { display: inline-block; margin-right: 1.2em; opacity: .8; }
 .gl-letter {
   display: inline-block; min-width: 1.5em; margin-right: .45em; padding: 0 .3em; border-radius: .3em;
   color: #fff; text-align: center; font-weight: 700;
 }
 @media (max-width: 640px) {
+  .gl-beside table { font-size: .85rem; }
+  .gl-beside th, .gl-beside td { padding-right: .8rem; }
+  .gl-beside thead th, .gl-beside tbody th { min-width: 5.5rem; }
+  .gl-beside small { display: block; margin: 0; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }
