@@ -27,7 +27,7 @@ def show(lesson_page: PageOf) -> None:
         projector_switch()
     lesson, runs = parts.choose()
     if len(runs) < LEAST:
-        parts.suggest(lesson, runs, page(lesson_page))
+        parts.suggest(lesson, runs)
         return
     parts.knobs(runs)
     parts.charts(runs)

@@ -41,7 +41,7 @@ def choose() -> tuple[AnyLesson | None, list[Run]]:
     left, right = st.columns([1, 3])
     slug = left.selectbox("Lesson", offered, format_func=lambda each: LESSONS[each].title, key="compare/lesson")
     lesson, own = LESSONS[slug], stored[slug]
-    state.begin(f"compare/runs/{slug}", [run.key for run in asked], news)
+    state.begin(f"compare/runs/{slug}", [run.key for run in asked if run.key in own], news)
     keys = right.multiselect(
         "Runs, two to eight",
         own,
@@ -71,7 +71,7 @@ def _stored() -> dict[str, dict[str, Knobs]]:
     return found
 
 
-def suggest(lesson: AnyLesson | None, runs: Sequence[Run], page: "st.Page") -> None:
+def suggest(lesson: AnyLesson | None, runs: Sequence[Run]) -> None:
     """Where too little is chosen: what to do, and pairs to begin with."""
     if lesson is None:
         st.info("No run is stored here yet. Open a lesson and press Run.", icon=":material/play_arrow:")
@@ -88,7 +88,9 @@ def suggest(lesson: AnyLesson | None, runs: Sequence[Run], page: "st.Page") -> N
     st.info(f"Choose {wanted} of this lesson: the curves share their charts and one scrubber. Or begin with a pair:")
     for other in others:
         names = " beside ".join(f"**{clip(lesson.name_of(own[key]), LONGEST_NAME)}**" for key in (first, other))
-        st.page_link(page, label=names, icon=COMPARE_ICON, query_params={"runs": f"{first},{other}"})
+        # No link: the address of the page that one is on already does not follow a link to itself.
+        take = (f"compare/runs/{lesson.slug}", [first, other], True)
+        st.button(names, key=f"compare/pair/{other}", icon=COMPARE_ICON, on_click=state.begin, args=take)
 
 
 def knobs(runs: Sequence[Run]) -> None:

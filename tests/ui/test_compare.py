@@ -161,15 +161,16 @@ def test_the_empty_page_says_what_to_do_and_offers_pairs(query):
     at = opened(**query)
     assert not at.exception
     assert "Choose two to eight runs" in at.info[0].value
-    assert any("Classroom" in label and "Done right" in label for label in links(at))
+    assert any("Classroom" in button.label and "Done right" in button.label for button in at.button)
     assert source(at) is None
 
 
 def test_one_run_is_offered_a_partner():
     at = opened(runs=CLASSROOM)
     assert "Choose one more run" in at.info[0].value
-    pairs = links(at)
-    assert pairs["**Classroom** beside **Done right**"] == f"runs={CLASSROOM}%2C{RIGHT}"
+    next(each for each in at.button if each.label == "**Classroom** beside **Done right**").click().run()
+    assert source(at)[0] == [CLASSROOM, RIGHT]
+    assert said(at, "runs") == [f"{CLASSROOM},{RIGHT}"]
 
 
 def test_without_any_stored_run_the_page_says_where_they_come_from(monkeypatch):
