@@ -25,11 +25,11 @@ def show(lesson_page: PageOf) -> None:
     words.title("Compare", anchor=False)
     with switch:
         projector_switch()
-    lesson, runs = parts.choose()
-    if len(runs) < LEAST:
-        parts.suggest(lesson, runs)
+    choice = parts.choose()
+    if len(choice.runs) < LEAST:
+        parts.suggest(choice)
         return
-    parts.knobs(runs)
-    parts.charts(runs)
-    parts.facts(runs)
-    parts.links(runs, lesson_page)
+    parts.knobs(choice.runs)
+    parts.charts(choice)
+    parts.facts(choice.runs)
+    parts.links(choice.runs, lesson_page)

@@ -1,6 +1,7 @@
 """The parts of the Compare page, top to bottom: which runs, what differs, their curves in one player, their facts."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
@@ -22,10 +23,27 @@ SUGGESTED = 3  # pairs, where nothing is chosen yet
 LONGEST_NAME = 60  # characters of a run's name at the head of a column
 
 
-def choose() -> tuple[AnyLesson | None, list[Run]]:
-    """The lesson and the runs that the reader chooses; both stand in the link. No lesson: nothing is stored at all."""
-    news = state.is_news("lesson", "runs")
-    before = [key for text in state.asked("runs") for key in text.split(",") if key]
+@dataclass(frozen=True)
+class Choice:
+    """What is to be compared.
+
+    Attributes:
+        lesson: None where nothing is stored at all.
+        runs: of this lesson; fewer than two cannot be compared.
+        series: the lines that the link asks for.
+        news: whether somebody has just opened that link.
+    """
+
+    lesson: AnyLesson | None
+    runs: Sequence[Run]
+    series: Sequence[str]
+    news: bool
+
+
+def choose() -> Choice:
+    """The lesson and the runs that the reader chooses; both stand in the link."""
+    link, news = state.comparison()
+    before = [key for text in link["runs"] for key in text.split(",") if key]
     asked, sentences = pick(before, state.runner().get)
     for sentence in sentences:
         st.warning(sentence, icon=":material/link_off:")
@@ -34,9 +52,9 @@ def choose() -> tuple[AnyLesson | None, list[Run]]:
         stored.setdefault(run.lesson.slug, {}).setdefault(run.key, run.knobs)
     offered = [lesson.slug for lesson in CURRICULUM if stored.get(lesson.slug)]
     if not offered:
-        return None, []
+        return Choice(None, [], [], news)
     first = next((each for each in offered if len(stored[each]) >= LEAST), offered[0])
-    wished = [asked[0].lesson.slug] if asked else state.asked("lesson")
+    wished = [asked[0].lesson.slug] if asked else link["lesson"]
     state.begin("compare/lesson", next((each for each in wished if each in offered), first), news)
     left, right = st.columns([1, 3])
     slug = left.selectbox("Lesson", offered, format_func=lambda each: LESSONS[each].title, key="compare/lesson")
@@ -53,11 +71,11 @@ def choose() -> tuple[AnyLesson | None, list[Run]]:
     runs, gone = pick(keys, state.runner().get)
     for sentence in gone:
         st.warning(sentence, icon=":material/link_off:")
-    state.say("runs", [",".join(keys)] if keys else [])
-    state.say("lesson", [] if keys else [slug])
+    series = link["series"] if len(runs) >= LEAST else []
+    state.say_comparison(lesson=[] if keys else [slug], runs=[",".join(keys)] if keys else [], series=series)
     if before and before != keys:
         state.forget_frame()
-    return lesson, runs
+    return Choice(lesson, runs, series, news)
 
 
 def _stored() -> dict[str, dict[str, Knobs]]:
@@ -71,8 +89,9 @@ def _stored() -> dict[str, dict[str, Knobs]]:
     return found
 
 
-def suggest(lesson: AnyLesson | None, runs: Sequence[Run]) -> None:
+def suggest(choice: Choice) -> None:
     """Where too little is chosen: what to do, and pairs to begin with."""
+    lesson, runs = choice.lesson, choice.runs
     if lesson is None:
         st.info("No run is stored here yet. Open a lesson and press Run.", icon=":material/play_arrow:")
         return
@@ -102,17 +121,18 @@ def knobs(runs: Sequence[Run]) -> None:
             st.markdown("  \n".join(f"{label}: `{values[0]}`" for label, values in equal))
 
 
-def charts(runs: Sequence[Run]) -> None:
+def charts(choice: Choice) -> None:
     """The curves of all runs, moved by one scrubber; which lines is the reader's choice."""
+    runs = choice.runs
     panels, left_out = shared(runs)
     names = on_offer(panels)
     keys = ",".join(run.key for run in runs)
     lines: list[str] = []
     if len(names) > 1:
-        state.begin(f"compare/series/{keys}", chosen(panels, state.asked("series")), state.is_news("series"))
+        state.begin(f"compare/series/{keys}", chosen(panels, choice.series), choice.news)
         shown = st.pills("Lines", names, selection_mode="multi", wrap=True, key=f"compare/series/{keys}")
         lines = [] if not shown or set(shown) == set(usual(panels)) else [name for name in names if name in shown]
-    state.say("series", lines)
+    state.say_comparison(series=lines)
     if panels:
         query = [("runs", keys), *(("series", name) for name in lines)]
         player(

@@ -18,6 +18,7 @@ from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
 
+COMPARISON = ("lesson", "runs", "series")
 RESERVED = ("run", "before", "frame", "projector", "embed", "embed_options")
 
 
@@ -106,23 +107,28 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
     st.session_state[f"{lesson.slug}/link"] = wanted
 
 
-def asked(name: str) -> list[str]:
-    """All that the link says under a name: any text, and none where it says nothing."""
-    return st.query_params.get_all(name)
+def comparison() -> tuple[dict[str, list[str]], bool]:
+    """What the link says of a comparison (lesson, runs, series; any text), and whether somebody opened that link.
+
+    An empty link is no news to a session that has compared before: it comes from the menu, or from a browser that has
+    only just followed a link and forgets to send it. It means what was there last.
+    """
+    now = {name: st.query_params.get_all(name) for name in COMPARISON}
+    before: dict[str, list[str]] | None = st.session_state.get("compare/said")
+    if before is not None and (now == before or not any(now.values())):
+        return before, False
+    return now, True
 
 
-def is_news(*names: str) -> bool:
-    """Whether the link says something else under these names than the page last wrote there: somebody opened a link."""
-    return any(asked(name) != st.session_state.get(f"said/{name}") for name in names)
-
-
-def say(name: str, values: Sequence[str]) -> None:
-    """Make the link say these values under a name."""
-    if not values:
-        st.query_params.pop(name, None)
-    elif asked(name) != list(values):
-        st.query_params[name] = list(values)
-    st.session_state[f"said/{name}"] = list(values)
+def say_comparison(**said: Sequence[str]) -> None:
+    """Make the link say these values of a comparison; what is empty it does not say."""
+    for name, values in said.items():
+        if not values:
+            st.query_params.pop(name, None)
+        elif st.query_params.get_all(name) != list(values):
+            st.query_params[name] = list(values)
+    before = st.session_state.get("compare/said", {name: [] for name in COMPARISON})
+    st.session_state["compare/said"] = {**before, **{name: list(values) for name, values in said.items()}}
 
 
 def forget_frame() -> None:

@@ -130,6 +130,15 @@ def test_another_link_in_the_same_session_is_followed():
     assert not said(at, "frame"), "the frame was another comparison's"
 
 
+def test_an_empty_link_means_what_was_there_last():
+    at = opened(runs=f"{CLASSROOM},{RIGHT}", series=["h=8"])
+    for name in ("runs", "series"):
+        del at.query_params[name]
+    at.run()
+    assert source(at) == ([CLASSROOM, RIGHT], ["h=8"])
+    assert said(at, "runs") == [f"{CLASSROOM},{RIGHT}"]
+
+
 @pytest.mark.parametrize(
     ("also", "sentence"),
     [
