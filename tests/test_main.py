@@ -1,11 +1,14 @@
 """The command line: the headless face of the same core."""
 
 import json
+from dataclasses import replace
 
 import pytest
+import torch
 
-from core.__main__ import main
+from core.__main__ import _claims_that_broke, main
 from core.lessons import CURRICULUM, LESSONS
+from core.runs.run import Run, State
 
 SMALL = ["--set", "nets=20", "--set", "epochs=1", "--set", "points=64", "--set", "depth=2"]
 RELU = ["run", "dying-relu", *SMALL, "--device", "cpu"]
@@ -121,3 +124,14 @@ def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeyp
 def test_the_gallery_that_ships_is_whole_and_its_claims_hold(monkeypatch, capsys):
     monkeypatch.delenv("GRADIENT_LAB_CACHE")
     assert main(["gallery", "verify"]) == 0, capsys.readouterr().err
+
+
+def test_a_claim_may_fail_where_a_mistake_is_shown_and_nowhere_else():
+    lesson = LESSONS["cnn-arithmetic"]
+    mistaken = lesson.presets["As the notebook ran it"]
+    for name, problems in (("As the notebook ran it", 0), ("Done right", 2)):
+        under = replace(lesson, presets={**lesson.presets, "As the notebook ran it": lesson.knobs(), name: mistaken})
+        run = Run(under, mistaken, under.key(mistaken), state=State.DONE)
+        for frame in under.train(mistaken, torch.device("cpu")):
+            run.recording.append(frame)
+        assert len(_claims_that_broke(run)) == problems

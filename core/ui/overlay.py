@@ -153,6 +153,7 @@ def compared(runs: Sequence[Run], asked: Sequence[str] = ()) -> dict[str, Any]:
         "frames": len(steps),
         "steps": steps.tolist(),
         "panels": drawn,
+        "marks": None,  # the narrator speaks of one run at a time
     }
 
 
