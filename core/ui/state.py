@@ -137,9 +137,11 @@ def forget_frame() -> None:
 
 
 def begin(key: str, value: Any, news: bool = False) -> None:
-    """Give a widget the value that it has at first, and once more where there is news."""
-    if news or key not in st.session_state:
-        st.session_state[key] = value
+    """Give a widget the value that it has at first, and once more where there is news; else what it has.
+
+    That is said anew each time: right after a change of pages Streamlit forgets values that no reader has set by hand.
+    """
+    st.session_state[key] = value if news or key not in st.session_state else st.session_state[key]
 
 
 def run_in_link() -> str | None:
