@@ -207,7 +207,7 @@ def lines(
         if band:
             edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
             traces.append(Grow(go.Scatter(**edge, legendgroup=label), low, i, "lowest"))
-            fill = {"fill": "tonexty", "fillcolor": _see_through(colour)}
+            fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
             traces.append(Grow(go.Scatter(**edge, **fill, legendgroup=label), high, i, "highest"))
         style = {"color": colour, "dash": dashes[i % len(dashes)], "width": 2}
         line = go.Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
@@ -230,7 +230,8 @@ def reference(x: Sequence[Any], y: Sequence[Any], label: str, **style: Any) -> S
     return Still(go.Scatter(x=list(x), y=list(y), name=label, meta={"reference": True}, **settings))
 
 
-def _see_through(colour: str) -> str:
+def see_through(colour: str) -> str:
+    """A colour as it fills a band."""
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red},{green},{blue},0.18)"
 

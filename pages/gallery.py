@@ -3,6 +3,7 @@
 import streamlit as st
 
 from core.ui import gallery
+from pages import compare
 from pages.lesson import page
 
 st.title("Gallery", anchor=False)
@@ -10,4 +11,4 @@ st.markdown("Runs from real training, stored with the product. Opening one repla
 found = gallery.filtered(gallery.shipped())
 if not found:
     st.info("No stored run is like this. Take a filter away.", icon=":material/filter_alt_off:")
-gallery.show(found, page)
+gallery.show(found, page, compare.page(page))

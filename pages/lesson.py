@@ -9,6 +9,7 @@ from core.ui import lesson_parts as parts
 from core.ui import state
 from core.ui.knob_panel import knob_panel
 from core.ui.player import player
+from pages import compare
 
 
 def page(lesson: AnyLesson) -> "st.Page":
@@ -25,7 +26,7 @@ def show(lesson: AnyLesson) -> None:
     if knobs is not None:
         parts.missing_data(lesson, knobs)
     run = parts.shown_run(lesson, knobs)
-    parts.run_bar(lesson, knobs, run)
+    parts.run_bar(lesson, knobs, run, compare.page(page))
     with st.container(key="words"):
         parts.predict(lesson, run)
     if run is None:

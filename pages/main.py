@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.lessons import CURRICULUM
 from core.ui import look, state
-from pages import lesson
+from pages import compare, lesson
 
 look.apply(state.projector())
 page = st.navigation(
@@ -13,6 +13,7 @@ page = st.navigation(
         "Lessons": [lesson.page(each) for each in CURRICULUM],
         "Runs": [
             st.Page("gallery.py", title="Gallery"),
+            compare.page(lesson.page),
             st.Page("runs.py", title="Runs"),
         ],
     },

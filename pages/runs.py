@@ -3,10 +3,11 @@
 import streamlit as st
 
 from core.ui import run_list
+from pages import compare
 from pages.lesson import page
 
 st.title("Runs", anchor=False)
 st.markdown("One run trains at a time and everybody takes turns. Equal runs are trained once, for all who asked.")
 run_list.live(page)
 run_list.find_again(page)
-run_list.stored(page)
+run_list.stored(page, compare.page(page))

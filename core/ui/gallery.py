@@ -10,6 +10,7 @@ from core.lesson import AnyLesson
 from core.lessons import CURRICULUM
 from core.runs.store import Listed
 from core.ui import cards, state
+from core.ui.look import COMPARE_ICON
 
 A_ROW = 3  # cards beside each other
 FILTERS: dict[str, Callable[[Listed], str]] = {
@@ -38,14 +39,16 @@ def filtered(runs: Sequence[Listed]) -> Sequence[Listed]:
     return left
 
 
-def show(runs: Sequence[Listed], page: Callable[[AnyLesson], Any]) -> None:
-    """Cards under their lesson's question; a thumbnail draws itself, its title opens the run."""
+def show(runs: Sequence[Listed], page: Callable[[AnyLesson], Any], compare: "st.Page") -> None:
+    """Cards under their question; a thumbnail draws itself, its title opens the run, `compare` overlays some."""
     for lesson in CURRICULUM:
         own = [run for run in runs if run.lesson is lesson]
         if not own:
             continue
         st.header(lesson.question, anchor=False)
         st.caption(f"{lesson.title} · {lesson.origin}")
+        if len(own) > 1:
+            st.page_link(compare, label="Compare some of them", icon=COMPARE_ICON, query_params={"lesson": lesson.slug})
         for start in range(0, len(own), A_ROW):
             for column, run in zip(st.columns(A_ROW, gap="large"), own[start : start + A_ROW], strict=False):
                 with column:

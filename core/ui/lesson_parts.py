@@ -16,6 +16,7 @@ from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
 from core.ui import state
+from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
@@ -27,14 +28,20 @@ def heading(lesson: AnyLesson) -> None:
     words, switch = st.columns([5, 1], vertical_alignment="bottom")
     words.title(lesson.question, anchor=False)
     words.caption(lesson.origin)
-    on = switch.toggle("Projector", value=state.projector(), key="projector_switch", help="Large type for a room.")
+    with switch:
+        projector_switch()
+
+
+def projector_switch() -> None:
+    """Large type and few words, on or off."""
+    on = st.toggle("Projector", value=state.projector(), key="projector_switch", help="Large type for a room.")
     if on != state.projector():
         state.set_projector(on)
         st.rerun()
 
 
-def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
-    """Run with what it will cost, and Stop while something is to be stopped."""
+def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, compare: "st.Page") -> None:
+    """Run with what it will cost, Stop while something is to be stopped, and the way to `compare` what has ended."""
     with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
         live = shown is not None and not shown.state.final
         label = "Run" if knobs is None else f"Run · {_price(lesson, knobs)}"
@@ -45,6 +52,8 @@ def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
             st.rerun()
         if shown is not None:
             st.caption(_what_is_shown(lesson, knobs, shown))
+        if shown is not None and not live:
+            st.page_link(compare, label="Compare with …", icon=COMPARE_ICON, query_params={"runs": shown.key})
 
 
 def _price(lesson: AnyLesson, knobs: Knobs) -> str:

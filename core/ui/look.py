@@ -8,6 +8,8 @@ ICON = (
     '<path d="M5 8c5 0 5 15 11 15s4-6 11-6" fill="none" stroke="#fff" stroke-width="3" stroke-linecap="round"/></svg>'
 )
 
+COMPARE_ICON = ":material/stacked_line_chart:"
+
 EVERYWHERE = """
 <style>
 [data-testid="stMainBlockContainer"] { max-width: 1480px; padding-top: 4.2rem; padding-bottom: 3rem; }
@@ -22,7 +24,25 @@ EVERYWHERE = """
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
+.gl-beside { overflow-x: auto; }
+.gl-beside table { border-collapse: collapse; font-size: .93rem; line-height: 1.35; }
+.gl-beside th, .gl-beside td { padding: .35rem 1.6rem .35rem 0; text-align: left; vertical-align: top; }
+.gl-beside tbody th { font-weight: 400; }
+.gl-beside tr { border-bottom: 1px solid rgba(128,140,155,.3); }
+.gl-beside thead th { font-weight: 600; min-width: 8rem; max-width: 20rem; }
+.gl-beside tbody th { min-width: 7rem; max-width: 22rem; overflow-wrap: anywhere; }
+.gl-beside td { font-variant-numeric: tabular-nums; }
+.gl-beside td span { display: inline-block; min-width: 5.2em; }
+.gl-beside small { display: inline-block; margin-right: 1.2em; opacity: .8; }
+.gl-letter {
+  display: inline-block; min-width: 1.5em; margin-right: .45em; padding: 0 .3em; border-radius: .3em;
+  color: #fff; text-align: center; font-weight: 700;
+}
 @media (max-width: 640px) {
+  .gl-beside table { font-size: .85rem; }
+  .gl-beside th, .gl-beside td { padding-right: .8rem; }
+  .gl-beside thead th, .gl-beside tbody th { min-width: 5.5rem; }
+  .gl-beside small { display: block; margin: 0; }
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }

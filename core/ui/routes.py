@@ -22,6 +22,7 @@ from starlette.routing import Route
 from core.knobs import clip
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
+from core.ui.overlay import LEAST, MOST, compared_json, pick
 from core.ui.replay import replay_html
 from core.ui.run_json import KEPT, Part, charts_json, header
 from core.ui.take_home import curves_csv
@@ -64,6 +65,9 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def frames(request: Request) -> Response:
         return _frames(request, runs())
 
+    def comparison(request: Request) -> Response:
+        return _comparison(request, runs())
+
     def picture(request: Request) -> Response:
         return _picture(request, runs())
 
@@ -78,6 +82,7 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
 
     return [
         Route("/assets/{version}/{name}", _asset),
+        Route("/api/compare", comparison),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
@@ -145,9 +150,19 @@ def _frames(request: Request, runs: Runs) -> Response:
     body = f"{head[:-1]},{charts_json(part)[1:]}".encode()
     if not part.state.final:
         return _json(request, body, {"Cache-Control": "no-store"})
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "ETag": tag}
-    return Response(status_code=304, headers=headers) if _known(request, tag) else _json(request, body, headers)
+    return _final(request, body)
+
+
+def _comparison(request: Request, runs: Runs) -> Response:
+    """Several runs of one lesson, overlaid."""
+    keys = [key for key in request.query_params.get("runs", "").split(",") if key]
+    found, sentences = pick(keys, runs.get)
+    if sentences:
+        return _refuse(404, " ".join(sentences))
+    if len(found) < LEAST:
+        return _refuse(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
+    parts = tuple(Part.of(run, 0) for run in found)
+    return _final(request, compared_json(parts, tuple(request.query_params.getlist("series"))).encode())
 
 
 def _picture(request: Request, runs: Runs) -> Response:
@@ -213,6 +228,13 @@ def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int
     if len(body) > WORTH_PACKING and _takes_gzip(request):
         body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
     return Response(body, status, also, media_type="application/json")
+
+
+def _final(request: Request, body: bytes) -> Response:
+    """What never changes again: sent once to each browser."""
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"Cache-Control": "no-cache", "ETag": tag}
+    return Response(status_code=304, headers=headers) if _known(request, tag) else _json(request, body, headers)
 
 
 def _refuse(status: int, sentence: str) -> Response:

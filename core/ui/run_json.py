@@ -8,6 +8,7 @@ from typing import Any
 
 import plotly.io
 
+from core.frames import Recording
 from core.narrator import marks
 from core.panels import COLOURS, Panel, plain
 from core.runs.run import Run, State
@@ -104,12 +105,13 @@ def _marks(part: Part, panels: Sequence[Panel]) -> list[dict[str, Any]] | None:
 def _panels(part: Part) -> Sequence[tuple[Panel, Mapping[str, Any]]]:
     """The panels of a run and what never changes of them: building them costs more than any delta."""
     run = part.run
-    return [(each, {"caption": each.caption, "figure": _empty(each, run)}) for each in run.lesson.panels(run.knobs)]
+    panels = run.lesson.panels(run.knobs)
+    return [(each, {"caption": each.caption, "figure": empty_figure(each, run.recording)}) for each in panels]
 
 
-def _empty(panel: Panel, run: Run) -> dict[str, Any]:
+def empty_figure(panel: Panel, recording: Recording) -> dict[str, Any]:
     """The chart before its first frame. Its look is the reader's, so Plotly's own template stays at home."""
-    figure = panel.figure(run.recording, upto=0)
+    figure = panel.figure(recording, upto=0)
     figure.layout.template = None
     figure.layout.colorway = figure.layout.colorway or COLOURS
     text = plotly.io.to_json(figure, validate=False, engine="json")

@@ -74,8 +74,8 @@ def find_again(page: PageOf) -> None:
     _open(run.lesson, run, page)
 
 
-def stored(page: PageOf) -> None:
-    """Everything on disk, newest first, a page at a time."""
+def stored(page: PageOf, compare: "st.Page") -> None:
+    """Everything on disk, newest first, a page at a time; each can be opened, and compared with others."""
     runs = [each for each in state.runner().store.list() if each.origin == "runs"]
     st.subheader("Stored on this server", anchor=False)
     if not runs:
@@ -84,8 +84,9 @@ def stored(page: PageOf) -> None:
     pages = (len(runs) + PER_PAGE - 1) // PER_PAGE
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
-        words, when, link = st.columns([5, 3, 1], vertical_alignment="center")
+        words, when, link, beside = st.columns([5, 3, 1, 1], vertical_alignment="center")
         words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
         when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {run.wall_seconds:.1f} s on {run.device}")
         with link:
             _open(run.lesson, run, page)
+        beside.page_link(compare, label="Compare", query_params={"runs": run.key})

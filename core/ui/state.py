@@ -5,6 +5,7 @@ laptop finds the same page.
 """
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,6 +18,7 @@ from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
 
+COMPARISON = ("lesson", "runs", "series")
 RESERVED = ("run", "before", "frame", "projector", "embed", "embed_options")
 
 
@@ -103,6 +105,43 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
         if st.query_params.get(name) != text:
             st.query_params[name] = text
     st.session_state[f"{lesson.slug}/link"] = wanted
+
+
+def comparison() -> tuple[dict[str, list[str]], bool]:
+    """What the link says of a comparison (lesson, runs, series; any text), and whether somebody opened that link.
+
+    An empty link is no news to a session that has compared before: it comes from the menu, or from a browser that has
+    only just followed a link and forgets to send it. It means what was there last.
+    """
+    now = {name: st.query_params.get_all(name) for name in COMPARISON}
+    before: dict[str, list[str]] | None = st.session_state.get("compare/said")
+    if before is not None and (now == before or not any(now.values())):
+        return before, False
+    return now, True
+
+
+def say_comparison(**said: Sequence[str]) -> None:
+    """Make the link say these values of a comparison; what is empty it does not say."""
+    for name, values in said.items():
+        if not values:
+            st.query_params.pop(name, None)
+        elif st.query_params.get_all(name) != list(values):
+            st.query_params[name] = list(values)
+    before = st.session_state.get("compare/said", {name: [] for name in COMPARISON})
+    st.session_state["compare/said"] = {**before, **{name: list(values) for name, values in said.items()}}
+
+
+def forget_frame() -> None:
+    """Take the moment out of the link: what is shown has other frames now."""
+    st.query_params.pop("frame", None)
+
+
+def begin(key: str, value: Any, news: bool = False) -> None:
+    """Give a widget the value that it has at first, and once more where there is news; else what it has.
+
+    That is said anew each time: right after a change of pages Streamlit forgets values that no reader has set by hand.
+    """
+    st.session_state[key] = value if news or key not in st.session_state else st.session_state[key]
 
 
 def run_in_link() -> str | None:

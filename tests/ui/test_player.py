@@ -30,6 +30,7 @@ def test_one_component_that_says_which_run():
     component = shown.main[0].proto
     data = json.loads(component.json)
     assert (data["run"], data["state"], data["frame"], data["height"]) == ("ab" * 16, State.RUNNING.value, 3, 200)
+    assert data["source"] == f"api/runs/{'ab' * 16}"
     assert not component.isolate_styles  # Plotly puts its style sheet into the document
 
 

@@ -237,6 +237,63 @@ def test_a_live_run_is_never_kept():
     assert "etag" not in live.headers
 
 
+OTHER = "ef" * 16
+
+
+def pair(*names):
+    """Two runs of one lesson."""
+    first, second = (
+        made(frames, now, key) for frames, now, key in names or ((3, State.DONE, KEY), (5, State.DONE, OTHER))
+    )
+    second.lesson = first.lesson
+    return first, second
+
+
+def test_two_runs_come_as_one_and_are_sent_once():
+    first = ask(f"/api/compare?runs={KEY},{OTHER}&since=0", *pair(), accept_encoding="gzip")
+    assert (first.status, first.json["run"], first.json["frames"]) == (200, f"{KEY},{OTHER}", 5)
+    assert [panel["name"] for panel in first.json["panels"]] == ["Loss"]
+    assert first.headers["cache-control"] == "no-cache"
+    runs = pair()
+    tag = ask(f"/api/compare?runs={KEY},{OTHER}", *runs).headers["etag"]
+    again = ask(f"/api/compare?runs={KEY},{OTHER}", *runs, if_none_match=tag)
+    assert (again.status, again.body) == (304, b"")
+    assert ask(f"/api/compare?runs={OTHER},{KEY}", *runs, if_none_match=tag).status == 200, (
+        "another order, other letters"
+    )
+
+
+def test_a_comparison_shows_the_lines_that_are_asked_for():
+    query = "series=h%3D3&series=h%3D9&series=%3Cscript%3E"
+    panel = ask(f"/api/compare?runs={KEY},{OTHER}&{query}", *pair()).json["panels"][0]
+    named = [trace["name"] for trace in panel["figure"]["data"][1:]]
+    assert named == ["A h=3", "A h=9", "B h=3", "B h=9"]
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "says"),
+    [
+        ("", 400, "A comparison takes 2 … 8 runs; this address names 0."),
+        (f"runs={KEY}", 400, "A comparison takes 2 … 8 runs; this address names 1."),
+        (f"runs={KEY},{KEY}", 400, "this address names 1"),
+        (f"runs={KEY},{MISSING}", 404, f"Run {MISSING[:12]}… is not on this server"),
+        (f"runs={KEY},../../etc", 404, "../../etc is no run's name"),
+        (f"runs={','.join(f'{k:032x}' for k in range(9))}", 404, "9 runs are too many"),
+    ],
+)
+def test_a_comparison_that_cannot_be_gets_one_sentence(query, status, says):
+    answer = ask(f"/api/compare?{query}", *pair())
+    assert answer.status == status
+    assert says in answer.json["error"]
+
+
+def test_a_run_that_still_trains_is_not_compared():
+    runs = pair((3, State.DONE, KEY), (5, State.RUNNING, OTHER))
+    answer = ask(f"/api/compare?runs={KEY},{OTHER}", *runs)
+    assert (answer.status, answer.headers["cache-control"]) == (404, "no-store")
+    assert "still trains" in answer.json["error"]
+
+
 def test_long_answers_are_packed_for_who_can_unpack():
     run = made(300)
     packed, plain = ask(f"/api/runs/{KEY}", run, accept_encoding="gzip, br"), ask(f"/api/runs/{KEY}", run)

@@ -35,6 +35,7 @@ def player(
     run_key: str,
     *,
     key: str,
+    source: str | None = None,
     state: str | None = None,
     frame: int | None = None,
     ghost: str | None = None,
@@ -49,6 +50,7 @@ def player(
     Args:
         run_key: which run; another one replaces what is shown.
         key: of the component; it keeps its place and its zoom while this stays.
+        source: where its frames are asked for, relative to the page; None: where every run's are.
         state: what the page knows of the run (`run.state`). The player tells `finished` where it learns otherwise,
             and looks again where this changes, as when a stopped run is started once more.
         frame: the frame to stop at first, from a link; None: the end.
@@ -63,9 +65,10 @@ def player(
         key=key,
         data={
             "run": run_key,
+            "source": source or f"api/runs/{run_key}",
             "state": None if state is None else str(state),
             "frame": frame,
-            "ghost": ghost,
+            "ghost": ghost and f"api/runs/{ghost}",
             "ghost_text": ghost_text,
             "projector": projector,
             "compact": compact,

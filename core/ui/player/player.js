@@ -507,8 +507,8 @@ export default async function (component, assets) {
 }
 
 function show(parent, held, data) {
-  const { run, ghost, ghost_text: ghostText, frame, state, link, ...look } = data;
-  const signature = JSON.stringify([run, ghost, ghostText, link]);
+  const { run, source, ghost, ghost_text: ghostText, frame, state, link, ...look } = data;
+  const signature = JSON.stringify([run, source, ghost, ghostText, link]);
   if (held.signature === signature) {
     held.player.restyle(look);
     held.player.news(state);
@@ -521,7 +521,7 @@ function show(parent, held, data) {
   held.stop = new AbortController();
   held.signature = signature;
   held.player = mount(parent, {
-    source: server(run),
+    source: server(source),
     ghost: ghost ? server(ghost) : null,
     ghostText,
     frame,
@@ -536,11 +536,12 @@ function show(parent, held, data) {
   if (link) globalThis.navigation?.addEventListener("currententrychange", again, { signal: held.stop.signal });
 }
 
-/** The source beside Streamlit: `core.ui.routes`. */
-function server(run) {
+/** The source beside Streamlit: `core.ui.routes`, at an address relative to the page. */
+function server(path) {
   return {
     async fetch(since, signal) {
-      const address = new URL(`api/runs/${encodeURIComponent(run)}?since=${since}`, document.baseURI);
+      const address = new URL(path, document.baseURI);
+      address.searchParams.set("since", since);
       const answer = await fetch(address, { signal }).catch((cause) => {
         throw new Error("The server does not answer. What you see stays; the rest comes when it is back.", { cause });
       });

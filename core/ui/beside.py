@@ -1,0 +1,140 @@
+"""Numbers of several runs side by side: which knobs differ, how far the facts lie apart, what the seeds say to that.
+
+No Streamlit here.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.frames import Array
+from core.knobs import spell
+from core.lesson import Facts
+from core.runs.run import Run
+
+SAME, APART, OVERLAP = "same", "apart", "overlap: no real difference"
+NOT_HERE = "–"  # a fact that this run does not have at all, as of a net that it did not train
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run says of a fact.
+
+    Attributes:
+        value: "none" is a number that this run does not have ("never").
+        difference: to the first run, with its sign; "" where there is none to tell.
+        spread: the lowest and the highest over its seeds; "" where it has one or none.
+        verdict: whether the seeds of this run and of the first one lie apart.
+        chance: how often they would although nothing differs; None where there is no verdict.
+    """
+
+    value: str
+    difference: str = ""
+    spread: str = ""
+    verdict: str = ""
+    chance: float | None = None
+
+
+Row = tuple[str, Sequence[str]]
+
+
+def knobs_beside(runs: Sequence[Run]) -> tuple[list[Row], list[Row]]:
+    """The knobs that differ, and those that are equal: label and one value a run."""
+    differ: list[Row] = []
+    equal: list[Row] = []
+    for knob in runs[0].knobs.declared():
+        values = [getattr(run.knobs, knob.name) for run in runs]
+        rows = equal if all(value == values[0] for value in values) else differ
+        rows.append((knob.label, [spell(value) for value in values]))
+    return differ, equal
+
+
+def facts_beside(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
+    """Every fact that one of the runs has, a cell for each run; the first run is what the others are measured by."""
+    facts = [run.facts for run in runs]
+    names = dict.fromkeys(name for each in facts for name in each)
+    table = []
+    for name in names:
+        first = seeds(runs[0], name, facts[0].get(name))
+        cells = [_cell(facts[0], name, first)]
+        for run, own in zip(runs[1:], facts[1:], strict=True):
+            value, other = own.get(name), facts[0].get(name)
+            behind = seeds(run, name, value)
+            cell = _cell(own, name, behind)
+            if value is not None and other is not None:
+                cell = replace(cell, difference=_difference(value, other))
+            if first is not None and behind is not None and cell.difference != SAME:
+                cell = replace(cell, verdict=verdict(first, behind), chance=by_chance(len(first), len(behind)))
+            cells.append(cell)
+        table.append((name, cells))
+    return table
+
+
+def _cell(facts: Facts, name: str, behind: Array | None) -> Cell:
+    """What a run says of a fact by itself."""
+    value = facts.get(name)
+    there = "none" if name in facts else NOT_HERE
+    return Cell(there if value is None else short(value), spread=_spread(behind))
+
+
+def seeds(run: Run, fact: str, value: float | None) -> Array | None:
+    """The numbers that a fact of this value sums up, one per seed; None where it does not plainly come from several.
+
+    A fact NAME[SERIES] belongs to the curve NAME, and there to that series, or where it is spelled otherwise to the
+    only one that fits: its last values have the fact as their mean or as their median. So nothing is read into a fact
+    that was made in another way.
+    """
+    curve, _, series = fact.removesuffix("]").partition("[")
+    if value is None or curve not in run.recording.curves:
+        return None
+    last = run.recording.last(curve)  # (series, seeds) where it has repeats
+    if last.ndim != 2 or last.shape[1] < 2:
+        return None
+    names = run.lesson.series(run.knobs)
+    if series in names:
+        last = last[[names.index(series)]]
+    last = last[np.isfinite(last).all(axis=1)]  # a net that diverged has no place in a range
+    for middle in (last.mean(axis=1), np.median(last, axis=1)):
+        fits = last[np.isclose(middle, value, rtol=1e-9, atol=1e-12)]
+        if len(fits) == 1:
+            return np.asarray(fits[0])
+    return None
+
+
+def verdict(first: Array, other: Array) -> str:
+    """What several seeds of each of two runs say of their difference.
+
+    "apart": every seed of the one lies above every seed of the other. Otherwise their ranges overlap, and a difference
+    of the means is no real one: other seeds may turn it round. `by_chance` says how often equal runs come out apart.
+    """
+    return APART if first.max() < other.min() or other.max() < first.min() else OVERLAP
+
+
+def by_chance(first: int, other: int) -> float:
+    """How often that many seeds and that many others lie apart although nothing differs: 0.1 for three and three.
+
+    All orders are then equally likely, and two of them have the one group whole before the other.
+    """
+    return 2 / math.comb(first + other, first)
+
+
+def short(value: float) -> str:
+    """A number for a table: counts whole, the rest in four digits."""
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
+
+
+def _difference(value: float, first: float) -> str:
+    if math.isclose(value, first, rel_tol=1e-9, abs_tol=1e-12):
+        return SAME
+    by = value - first
+    text = f"{abs(by):,.0f}" if float(by).is_integer() else f"{abs(by):.3g}"
+    return f"{'+' if by > 0 else '−'}{text}"
+
+
+def _spread(values: Array | None) -> str:
+    if values is None:
+        return ""
+    low, high = short(values.min()), short(values.max())
+    return f"{low} … {high} over {len(values)} seeds" if low != high else f"in all {len(values)} seeds"
