@@ -230,6 +230,7 @@ def _build(asked: argparse.Namespace) -> int:
                     data=made.data,
                     gallery=gallery,
                     fresh=asked.fresh,
+                    imported=made.imported,
                 )
             failed += run.manifest is None
             print(f"{lesson.slug} · {name}: {run.state}, {run.seconds:.1f} s on {run.device}, {_size(gallery, run)}")
