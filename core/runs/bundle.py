@@ -148,7 +148,7 @@ def _knobs(manifest: Manifest, lessons: Mapping[str, AnyLesson]) -> tuple[AnyLes
     lesson = lessons[manifest.slug]
     if made != lesson.revision:
         raise BundleError(
-            f"This run was made by revision {clip(str(made), 20)} of {slug}, which has revision {lesson.revision} here; "
+            f"This run was made by revision {clip(str(made), 20)} of {slug}, which has {lesson.revision} here; "
             "update the older server and train the run again."
         )
     try:
@@ -234,7 +234,6 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
                     if not _shows(trace, attribute, recording):
                         yield f"picture {trace.name(attribute)} is missing, or has another shape than is drawn"
         panel.figure(recording)
-        json.dumps(panel.delta(recording), allow_nan=False)
     json.dumps(plain_facts(lesson.facts(knobs, recording)), allow_nan=False)
     json.dumps([claim.plain() for claim in lesson.claims(knobs, recording)], default=np.generic.item, allow_nan=False)
     lesson.predict.reveal(lesson.facts(knobs, recording))
@@ -242,7 +241,9 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
 
 
 def _is_plain(picture: Array) -> bool:
-    """Numbers or words; where it is empty, of one axis, since the length of others would cost nothing."""
+    """Numbers, or words that can be written; where empty, of one axis, since the lengths of others cost nothing."""
+    if picture.dtype.kind == "U":
+        "".join(picture.ravel().tolist()).encode()  # or it raises
     return picture.dtype.kind in "biufU" and bool(picture.size or picture.ndim == 1)
 
 

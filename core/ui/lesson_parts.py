@@ -15,6 +15,7 @@ from core.lesson import AnyLesson
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.ui import state
+from core.ui.cards import as_text
 from core.ui.replay import provenance
 
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -66,8 +67,13 @@ def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
 
 def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
+    where = "imported from another server" if run.imported else where
     if knobs is None or run.knobs == knobs:
-        return f"Shown: {where}, {run.device}." if run.state is not State.QUEUED else "In line: it starts by itself."
+        return (
+            f"Shown: {where}, {as_text(run.device)}."
+            if run.state is not State.QUEUED
+            else "In line: it starts by itself."
+        )
     other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
     return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
 
@@ -214,6 +220,8 @@ def take_home(run: Run) -> None:
             return
         # Routes of ours, since Streamlit would make each file anew at each look and forget it at each reload.
         files = {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
+        if run.manifest is not None:
+            files["bundle.glab"] = "One file for another server"
         links = (f'<a href="api/runs/{run.key}/{file}" download>{words}</a>' for file, words in files.items())
         st.html(f'<p class="gl-files">{" ".join(links)}</p>')
         st.caption("Each chart gives a PNG. The address of this page carries the run and the moment where you stop it.")

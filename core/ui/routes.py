@@ -20,6 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core.knobs import clip
+from core.runs import bundle
+from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.ui.replay import replay_html
 from core.ui.run_json import KEPT, Part, header, panels_json
@@ -72,12 +74,16 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def replay(request: Request) -> Response:
         return _replay(request, runs())
 
+    def to_go(request: Request) -> Response:
+        return _to_go(request, runs())
+
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
         Route("/api/runs/{key}/replay.html", replay),
+        Route("/api/runs/{key}/bundle.glab", to_go),
     ]
 
 
@@ -171,6 +177,17 @@ def _replay(request: Request, runs: Runs) -> Response:
     if not run.state.final:
         return _refuse(409, "This run still trains; the file can be had when it has ended.")
     return _file(replay_html(run), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+
+
+def _to_go(request: Request, runs: Runs) -> Response:
+    """A stored run as one file that another server imports."""
+    run = _run(request, runs)
+    if run is None:
+        return _refuse(404, NO_SUCH_RUN)
+    try:
+        return _file(bundle.export(run), bundle.name_of(run), "application/octet-stream")
+    except BundleError as error:
+        return _refuse(409, str(error))
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

@@ -134,7 +134,7 @@ class Payload:
 # ---- kinds ---------------------------------------------------------------------------------------------------------
 
 KINDS: dict[str, Kind] = {}
-AWAY = ("../../{}", "../../../../../../tmp/{}", "/tmp/{}", "C:\\{}", "..\\..\\{}", "\0{}", "a/../../{}", "~/{}")
+AWAY = ("../../{}", "../../../../../../tmp/{}", "/tmp/{}", "C:\\{}", "..\\..\\{}", "a\0{}", "a/../../{}", "~/{}")
 
 
 def kind(make: Kind) -> Kind:
@@ -428,14 +428,14 @@ def as_large_as_may_be(run: Run, chance: Chance) -> bytes:
 
 @kind
 def hostile_text(run: Run, chance: Chance) -> bytes:
-    """This one is fine: the text is shown as text."""
+    """Nothing is wrong with it: the text is shown as text."""
     text = pick(chance, ["<script>alert(1)</script>", "[x](http://evil.example)", "**a** `b` $c$", "\u202eabc", "a\nb"])
     return forged(run, device=text, versions={text: text}, claims=[{"sentence": text}], facts={text: 1e308})
 
 
 @kind
 def whole(run: Run, chance: Chance) -> bytes:
-    """So is this one."""
+    """As it should be."""
     return forged(run, created=datetime.now(UTC).isoformat())
 
 
@@ -449,8 +449,8 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
-    extra: int = 0  # bytes of memory at the worst import's peak
-    slowest: float = 0.0  # seconds
+    extra: tuple[int, str] = (0, "")  # bytes of memory at the worst import's peak, the file's own among them
+    slowest: tuple[float, str] = (0.0, "")  # seconds
 
     @property
     def tried(self) -> int:
@@ -470,41 +470,48 @@ def trial(runs: Sequence[Run], count: int, seed: int, folder: Path) -> Findings:
         data = KINDS[name](pick(chance, runs), chance)
         with _measured() as peak, _watched(folder / "cache") as deeds:
             start = time.perf_counter()
-            outcome, fault = _import(data, store)
-            found.slowest = max(found.slowest, time.perf_counter() - start)
-        found.extra = max(found.extra, peak[0] + len(data))
+            taken, fault = _import(data, store)
+            seconds = time.perf_counter() - start
+        found.slowest = max(found.slowest, (seconds, name))
+        found.extra = max(found.extra, (peak[0] + len(data), name))
+        if taken is not None:
+            fault = fault or _fault(taken, store)
+            store.files.remove(store.runs / taken.lesson.slug / taken.key)
+        (found.refused if taken is None else found.taken)[name] += 1
         found.wrong += [f"{name}: {each}" for each in (*deeds, fault) if each]
-        (found.taken if outcome else found.refused)[name] += 1
-        if outcome:
-            store.files.remove(store.runs / outcome.lesson.slug / outcome.key)
     found.wrong += [f"left behind: {path}" for path in _strangers(folder / "cache")]
-    if found.extra > MOST_EXTRA:
-        found.wrong.append(f"an import took {found.extra / 1e6:.0f} MB more memory than before")
-    if found.slowest > MOST_SECONDS:
-        found.wrong.append(f"an import took {found.slowest:.1f} s")
+    if found.extra[0] > MOST_EXTRA:
+        found.wrong.append(f"{found.extra[1]}: {found.extra[0] / 1e6:.0f} MB more memory than before")
+    if found.slowest[0] > MOST_SECONDS:
+        found.wrong.append(f"{found.slowest[1]}: {found.slowest[0]:.1f} s")
     return found
 
 
 def _import(data: bytes, store: Store) -> tuple[Run | None, str]:
-    """The run that was taken in, if it was, and what is wrong with that."""
+    """The run that was taken in, if it was; if it was not, what is wrong with the way in which that was said."""
     try:
         run, new = bundle.bring_in(data, store)
+        return run, "" if new else "it was taken for one that is here"
     except BundleError as error:
         one = str(error)
         fine = one.endswith(".") and one.isprintable() and len(one) < 500
         return None, "" if fine else f"no sentence: {one[:300]!r}"
     except BaseException as error:
         return None, f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def _fault(run: Run, store: Store) -> str:
+    """What is wrong with a run that was taken in, if anything is, as another process finds it."""
+    again = Store(store.runs.parent, [], store.lessons, QuickFiles()).get(run.key)
+    if again is None or not again.imported or run.key != run.lesson.key(run.knobs):
+        return "it is not stored as what it is"
+    if dict(again.facts) != packing.plain_facts(run.lesson.facts(run.knobs, run.recording)):
+        return "its facts are not those of its frames"
     try:
-        again = Store(store.runs.parent, [], store.lessons, QuickFiles()).get(run.key)
-        if not new or again is None or not again.imported or run.key != run.lesson.key(run.knobs):
-            return run, "it is not stored as what it is"
-        if dict(again.facts) != packing.plain_facts(run.lesson.facts(run.knobs, run.recording)):
-            return run, "its facts are not those of its frames"
         _draw(again)
     except Exception as error:
-        return run, f"it cannot be shown: {type(error).__name__}: {str(error)[:200]}"
-    return run, ""
+        return f"it cannot be shown: {type(error).__name__}: {str(error)[:200]}"
+    return ""
 
 
 def _draw(run: Run) -> None:
@@ -535,7 +542,9 @@ def _audit(event: str, args: tuple[Any, ...]) -> None:
     if _deeds is None or threading.get_ident() != _thread:
         return
     writes = event == "open" and isinstance(args[2], int) and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-    path = os.fsdecode(args[0]) if (writes or event in CHANGES) and isinstance(args[0], str | bytes | os.PathLike) else ""
+    path = (
+        os.fsdecode(args[0]) if (writes or event in CHANGES) and isinstance(args[0], str | bytes | os.PathLike) else ""
+    )
     if path and not os.path.realpath(path).startswith(_allowed):
         _deeds.append(f"{event} of {path}")
     if event in FORBIDDEN:
@@ -572,4 +581,3 @@ def _measured() -> Iterator[list[int]]:
 def _status(name: str) -> int:
     text = Path("/proc/self/status").read_text()
     return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(name))
-
