@@ -245,7 +245,7 @@ def duplicate_keys(run: Run, chance: Chance) -> bytes:
 @kind
 def bomb(run: Run, chance: Chance) -> bytes:
     """Zeros of up to a gigabyte in a megabyte."""
-    size = int(chance.integers(30, 200)) * 2**20
+    size = int(chance.integers(30, 100)) * 2**20
     many = [(f"{i}.npy", bytes(2**20)) for i in range(30)]
     one = [("steps.npy", bytes(size))]
     return forged(run, archive([*members(run).items(), *pick(chance, [many, one])]))
@@ -405,7 +405,7 @@ def arrays_that_nobody_asked_for(run: Run, chance: Chance) -> bytes:
 
 @kind
 def too_many_frames(run: Run, chance: Chance) -> bytes:
-    count = int(chance.integers(bundle.MOST_FRAMES + 1, 10**6))
+    count = int(chance.integers(bundle.MOST_FRAMES + 1, 10**5))
     return with_arrays(run, steps=np.arange(count, dtype="f8"), curve__loss__frames=np.arange(count, dtype="i8"))
 
 
