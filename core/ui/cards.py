@@ -29,8 +29,13 @@ def as_text(words: str) -> str:
 
 
 def trained(run: Listed) -> str:
-    """How long a stored run trained and on what, and whether that was another machine."""
-    return f"{run.wall_seconds:.1f} s on {as_text(run.device)}" + (" · :violet-badge[imported]" if run.imported else "")
+    """How long a stored run trained, and on what."""
+    return f"{run.wall_seconds:.1f} s on {as_text(run.device)}"
+
+
+def badge(run: Listed) -> str:
+    """A mark on what came as a file from another machine; nothing on the others."""
+    return " :violet-badge[imported]" if run.imported else ""
 
 
 def tally(claims: list[Claim]) -> str:

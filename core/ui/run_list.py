@@ -117,7 +117,7 @@ def stored(page: PageOf) -> None:
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
         words, when, link = st.columns([5, 3, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}")
         when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {cards.trained(run)}")
         with link:
             _open(run.lesson, run, page)

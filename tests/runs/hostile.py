@@ -16,7 +16,7 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -449,7 +449,7 @@ class Findings:
     wrong: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
-    extra: tuple[int, str] = (0, "")  # bytes of memory at the worst import's peak, the file's own among them
+    extra: tuple[int, str] = (0, "")  # bytes at the worst import's peak beyond the least ever held, its file included
     slowest: tuple[float, str] = (0.0, "")  # seconds
 
     @property
@@ -464,16 +464,17 @@ def trial(runs: Sequence[Run], count: int, seed: int, folder: Path) -> Findings:
     (folder / "cache").mkdir(parents=True)
     for run in runs:  # what is imported and computed for the first time is no bundle's doing
         _draw(bundle.read(bundle.export(run), store.lessons)[0])
-    names = list(KINDS)
+    names, least = list(KINDS), _memory()
     for i in range(count):
         name = names[i % len(names)]
         data = KINDS[name](pick(chance, runs), chance)
-        with _measured() as peak, _watched(folder / "cache") as deeds:
+        least = min(least, _memory())
+        with _peak() as peak, _watched(folder / "cache") as deeds:
             start = time.perf_counter()
             taken, fault = _import(data, store)
             seconds = time.perf_counter() - start
         found.slowest = max(found.slowest, (seconds, name))
-        found.extra = max(found.extra, (peak[0] + len(data), name))
+        found.extra = max(found.extra, (peak[0] - least, name))
         if taken is not None:
             fault = fault or _fault(taken, store)
             store.files.remove(store.runs / taken.lesson.slug / taken.key)
@@ -565,19 +566,18 @@ def _watched(folder: Path) -> Iterator[list[str]]:
 
 
 @contextmanager
-def _measured() -> Iterator[list[int]]:
-    """How many bytes of memory were taken at the peak beyond those before; 0 where the system does not tell."""
+def _peak() -> Iterator[list[int]]:
+    """The most memory that this process held meanwhile, in bytes; 0 where the system does not tell."""
     peak = [0]
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
-        before = _status("VmRSS")
-    except OSError:
-        yield peak
-        return
     yield peak
-    peak[0] = max(0, _status("VmHWM") - before)
+    peak[0] = _memory("VmHWM")
 
 
-def _status(name: str) -> int:
-    text = Path("/proc/self/status").read_text()
-    return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(name))
+def _memory(which: str = "VmRSS") -> int:
+    """What this process holds in memory now, in bytes."""
+    with suppress(OSError):
+        text = Path("/proc/self/status").read_text()
+        return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(which))
+    return 0
