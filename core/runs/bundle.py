@@ -15,10 +15,11 @@ import math
 import re
 import threading
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
 
 from core.device import MOST_THREADS
 from core.frames import Array, Recording
@@ -35,6 +36,7 @@ MOST_BYTES = 16 * 2**20  # of the file; server.maxUploadSize in .streamlit/confi
 MOST_UNPACKED = 24 * 2**20  # bytes, as they lie in the file and as the player is sent them, four for a number
 MOST_FRAMES = 10_000
 MOST_ARRAYS = 10_000
+FIRST = datetime(2026, 1, 1, tzinfo=UTC)  # no run is older
 MOST_SAID = 160  # characters of what is wrong with the bytes
 
 FRAMES = "frames.npz"
@@ -52,10 +54,17 @@ class BundleError(ValueError):
     """A run that cannot be taken out or in. Its message is one sentence for the reader."""
 
 
+def _not_ahead(when: datetime) -> datetime:
+    """Clocks may differ; but a run from next year would head every list until then."""
+    if not FIRST <= when <= datetime.now(UTC) + timedelta(days=1):
+        raise ValueError(f"it takes {FIRST:%Y} … now")
+    return when
+
+
 class Trained(BaseModel):
     """What a bundle is believed: when, on what and for how long its run was trained."""
 
-    created: AwareDatetime
+    created: Annotated[AwareDatetime, AfterValidator(_not_ahead)]
     wall_seconds: float = Field(ge=0, le=10**7, allow_inf_nan=False)
     device: str = Field(min_length=1, max_length=80)
     threads: int = Field(ge=1, le=MOST_THREADS)
@@ -120,6 +129,7 @@ def read(data: bytes, lessons: Mapping[str, AnyLesson]) -> tuple[Run, Trained]:
     try:
         manifest = unseal(data[: sealed.end()])
         lesson, knobs = _knobs(manifest, lessons)
+        trained = _trained(manifest)
         if manifest.files != {FRAMES: record(frames)}:
             raise Damaged("its frames are not those that its manifest vouches for")
         recording = _recording(frames)
@@ -127,7 +137,6 @@ def read(data: bytes, lessons: Mapping[str, AnyLesson]) -> tuple[Run, Trained]:
         raise BundleError(f"This file cannot be imported: {clip(str(error), MOST_SAID)}; {AT_THE_SOURCE}.") from error
     if objection := _too_large(recording) or _misfit(lesson, knobs, recording):
         raise BundleError(f"This file cannot be imported: {clip(objection, MOST_SAID)}; {AT_THE_SOURCE}.")
-    trained = _trained(manifest)
     return Run(
         lesson,
         knobs,

@@ -17,7 +17,7 @@ EVERYWHERE = """
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
 .gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; }
-.gl-files a { color: var(--st-link-color, inherit); }
+.gl-files a { color: inherit; }
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
 @media (max-width: 640px) {
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }

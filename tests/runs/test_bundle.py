@@ -129,7 +129,7 @@ def test_facts_and_claims_are_computed_here(theirs, ours):
 def test_a_disk_that_says_no_becomes_a_sentence_that_says_to_import_again(theirs, tmp_path):
     files = FailingFiles()
     files.fails, files.stays = 6, True
-    with pytest.raises(StoreError, match="The imported run could not be saved: .* the disk and import it again"):
+    with pytest.raises(StoreError, match=r"The imported run could not be saved: .* the disk and import it again"):
         bundle.bring_in(bundle.export(theirs), store_in(tmp_path / "full", files))
 
 
@@ -213,6 +213,8 @@ def test_a_manifest_that_names_another_file_is_refused(theirs, name):
     ("name", "value", "says"),
     [
         ("created", '"2026-01-01T00:00:00"', "created = "),  # of no time zone: sorting it would fail
+        ("created", '"9999-12-31T23:59:59-14:00"', "is not possible (value error, it takes 2026 … now)"),
+        ("created", '"0001-01-01T00:00:00+14:00"', "is not possible (value error, it takes 2026 … now)"),
         ("wall_seconds", "NaN", "wall_seconds = nan is not possible"),
         ("wall_seconds", "Infinity", "wall_seconds = inf is not possible"),
         ("wall_seconds", "-1", "wall_seconds = -1.0 is not possible"),
@@ -350,7 +352,7 @@ def test_the_trial_bites(theirs, tmp_path, monkeypatch):
             patch.setattr(hostile, "MOST_EXTRA", 20 * 10**6)
             for name, value in changes.items():
                 patch.setattr(packing, name, value)
-            return hostile.trial([theirs], 12, 1, tmp_path / kind).wrong
+            return hostile.trial([theirs], 12, 1, tmp_path / f"{kind}, {', '.join(changes)}").wrong
 
     def all_of_it(archive, member):
         return archive.read(member)
@@ -358,6 +360,7 @@ def test_the_trial_bites(theirs, tmp_path, monkeypatch):
     def unpickled(data):
         return np.load(io.BytesIO(data), allow_pickle=True)
 
+    assert wrong("false sizes") == []
     assert any("more memory" in each for each in wrong("false sizes", _read=all_of_it))
     assert any("os.system" in each for each in wrong("pickled", _array=unpickled))
     monkeypatch.setattr(Recording, "from_arrays", staticmethod(_unchecked))
