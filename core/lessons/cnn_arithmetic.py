@@ -640,7 +640,11 @@ HUNT = (
 
 THEORY = r"""
 **Size.** A window of side $k$ at stride $s$ over a map of side $n$ with padding $p$ fits
-$$n' = \frac{n+2p-k}{s}+1$$
+
+$$
+n' = \frac{n+2p-k}{s}+1
+$$
+
 times. Where that is not whole, frameworks silently round down and the last rows and columns are never seen; here the
 word `floor` has to ask for it.
 
@@ -649,7 +653,11 @@ does not occur: the same filter is used everywhere. A dense layer has $u\,c\,n^2
 
 **Multiplications.** Each weight of a convolution is used at each of the $n'^2$ positions, each weight of a dense layer
 once:
-$$\text{convolution: } n'^2\,c'\,\tfrac{c}{g}\,k^2 \qquad \text{dense: } u\,c\,n^2.$$
+
+$$
+\text{convolution: } n'^2\,c'\,\tfrac{c}{g}\,k^2 \qquad \text{dense: } u\,c\,n^2.
+$$
+
 So parameters gather where maps are small and dense, and multiplications where maps are large.
 
 **Receptive field.** If neighbours in a map are $j$ pixels of the picture apart, a layer with window $k$ and stride $s$

@@ -742,7 +742,11 @@ HUNT = (
 
 THEORY = r"""
 **What is learned.** The Eggholder function on $[-512,512]^2$,
-$$f(x_1,x_2) = -(x_2+47)\sin\sqrt{\left|\tfrac{x_1}{2}+x_2+47\right|} - x_1\sin\sqrt{\left|x_1-(x_2+47)\right|},$$
+
+$$
+f(x_1,x_2) = -(x_2+47)\sin\sqrt{\left|\tfrac{x_1}{2}+x_2+47\right|} - x_1\sin\sqrt{\left|x_1-(x_2+47)\right|},
+$$
+
 has mean −4, standard deviation 298 and its minimum −959.64 at (512, 404.23). The noise of 0.3 is a millionth of the
 variance: what is left of the error is what the net cannot bend to.
 

@@ -674,14 +674,17 @@ THEORY = r"""
 **The mask.** In a training step each unit is kept with probability $1-p$, for each example anew: $m_j\sim
 \mathrm{Bernoulli}(1-p)$. Kept units go on as $s\,m_j h_j$, and in evaluation all go on as $t\,h_j$. The mean that the
 next layer sees is the same in both only if
-$$s\,(1-p) = t .$$
-*Inverted* dropout takes $s=	frac{1}{1-p},\ t=1$ (Keras, PyTorch); the paper takes $s=1,\ t=1-p$. The notebook's text
-takes $s=1,\ t=p$, or $s=	frac1p,\ t=1$: then training and evaluation differ by $	frac{1-p}{p}$ in *each* layer, and
-by $\left(	frac{1-p}{p}
-ight)^{L}$ after $L$ of them. Only at $p=	frac12$ nobody notices.
 
-**What it does.** The scaled mask has mean 1 and variance $	frac{p}{1-p}$: a unit's work is multiplied by noise. For
-one linear layer under squared error, averaging over masks adds $	frac{p}{1-p}\sum_j w_j^2\,\overline{h_j^2}$ to the
+$$
+s\,(1-p) = t .
+$$
+
+*Inverted* dropout takes $s=\tfrac{1}{1-p},\ t=1$ (Keras, PyTorch); the paper takes $s=1,\ t=1-p$. The notebook's text
+takes $s=1,\ t=p$, or $s=\tfrac1p,\ t=1$: then training and evaluation differ by $\tfrac{1-p}{p}$ in *each* layer, and
+by $\left(\tfrac{1-p}{p}\right)^{L}$ after $L$ of them. Only at $p=\tfrac12$ nobody notices.
+
+**What it does.** The scaled mask has mean 1 and variance $\tfrac{p}{1-p}$: a unit's work is multiplied by noise. For
+one linear layer under squared error, averaging over masks adds $\tfrac{p}{1-p}\sum_j w_j^2\,\overline{h_j^2}$ to the
 loss, a penalty on weights that lean on single units. So it learns more slowly, and noise is harder to learn by heart:
 early in a run dropout is behind, late it is ahead. Look at the lowest point of the curve without dropout, too: whoever
 stops there needs no dropout here.

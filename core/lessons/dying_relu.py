@@ -552,7 +552,11 @@ layer is *exactly* zero: no optimizer can move those weights again.
 fixed direction times $x$, and each unit of the next layer is on with probability $\tfrac12$. With $w$ units, all are
 off with probability $2^{-w}$, so that half-line is still alive after $L$ layers with probability $(1-2^{-w})^{L}$.
 A net is dead when both half-lines are; hence
-$$P(\text{dead}) \;\le\; 1-(1-2^{-w})^{L} \;\longrightarrow\; 1 \quad (L\to\infty).$$
+
+$$
+P(\text{dead}) \;\le\; 1-(1-2^{-w})^{L} \;\longrightarrow\; 1 \quad (L\to\infty).
+$$
+
 For $w=2$ and $L=9$ the bound is 92.5 %. For $w=10$ it is 0.9 %: width saves.
 
 **Why the initialization's scale does not matter.** Multiplying all weights by a positive number flips no sign. He,

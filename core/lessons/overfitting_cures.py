@@ -876,14 +876,22 @@ points is $\mathbb{E}(\hat f - f)^2 + \sigma^2$: the second term is the noise an
 falls while the net learns the curve and rises when it learns the noise.
 
 **The ambiguity identity.** For an ensemble $\bar f=\frac1M\sum_i f_i$ and any target $y$, at every point
-$$(\bar f-y)^2 \;=\; \frac1M\sum_i (f_i-y)^2 \;-\; \frac1M\sum_i (f_i-\bar f)^2 ,$$
+
+$$
+(\bar f-y)^2 \;=\; \frac1M\sum_i (f_i-y)^2 \;-\; \frac1M\sum_i (f_i-\bar f)^2 ,
+$$
+
 since $f_i - y = (f_i-\bar f) + (\bar f - y)$ and the mixed terms cancel in the mean. The last sum, the *ambiguity*,
 is a variance: averaging never does worse than the *mean* member (the *best* member may still win), and it gains
 exactly as much as the members disagree.
 
 **Early stopping and L2.** Take a loss with Hessian eigenvalues $\lambda_i$ and its minimum at $w^*$. Along each
 eigenvector gradient descent from zero and L2 with strength $\alpha$ reach
-$$w_i^{(\tau)} = \bigl(1-(1-\eta\lambda_i)^\tau\bigr)\,w_i^* , \qquad w_i^{\alpha} = \frac{\lambda_i}{\lambda_i+\alpha}\,w_i^* .$$
+
+$$
+w_i^{(\tau)} = \bigl(1-(1-\eta\lambda_i)^\tau\bigr)\,w_i^* , \qquad w_i^{\alpha} = \frac{\lambda_i}{\lambda_i+\alpha}\,w_i^* .
+$$
+
 With $\alpha = 1/(\eta\tau)$ and $s=\eta\lambda_i\tau$ these are $1-e^{-s}$ (small steps) and $s/(1+s)$: both go from 0
 to 1, and their ratio stays between 1 and $R = 1.30$. Kantorovich's inequality then bounds the angle,
 $\cos \ge 2\sqrt{R}/(1+R) = 0.99$, on *every* quadratic problem, while the lengths differ by up to 30 %.

@@ -152,7 +152,7 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="predict"):
         st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
         key = f"{lesson.slug}/prediction"
-        st.pills("Your prediction", lesson.predict.answers, key=key, label_visibility="collapsed")
+        st.pills("Your prediction", lesson.predict.answers, key=key, label_visibility="collapsed", wrap=True)
         guess = state.prediction(lesson)
         ended = guess is not None and run is not None and run.state.final
         if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):

@@ -14,6 +14,9 @@ EVERYWHERE = """
 [data-testid="stMain"] h1 { font-size: 2rem; line-height: 1.2; padding: 0 0 .2rem; }
 [data-testid="stMain"] h2 { font-size: 1.35rem; }
 [data-testid="stMain"] h3 { font-size: 1.1rem; }
+[data-testid="stCaptionContainer"] { opacity: .78; }
+/* The theme's blue is for white type on it; as type on the page's own ground it takes these two. */
+[data-testid="stSliderThumbValue"] p, button[data-selected="true"] p { color: light-dark(#155a96, #7fbcf2); }
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
 .gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; }

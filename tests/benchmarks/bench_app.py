@@ -1,9 +1,10 @@
 """What a reader waits for, with a real server and a real Chromium.
 
-    python tests/benchmarks/bench_app.py
+    python tests/benchmarks/bench_app.py [slug ...]
 
-Prints medians of five rounds: from the command to the first page, from Run to the first live point, from a link to a
-stored run on the screen, and the bytes of a refresh. Needs Debian's chromium and PyPI's playwright.
+Prints medians of five rounds: from the command to the first page; for each lesson from Run to the first live point,
+from a pressed preset to its stored run, from a link to a stored run on the screen, and the bytes of a refresh; then the
+gallery and the runs page with a thousand runs stored. Needs Debian's chromium and PyPI's playwright.
 """
 
 import functools
@@ -13,19 +14,28 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from statistics import median
 
+import torch
 from playwright.sync_api import sync_playwright
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from core.frames import Recording
+from core.lessons import LESSONS
+from core.runs.run import Run, State
+from core.runs.store import Store
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-ROUNDS = 5
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
 POINTS = "() => document.querySelector('.js-plotly-plot')?.data?.some((t) => t.x && t.x.length && !t.meta?.reference)"
+STORED = 1000
 
 
 def start(cache):
-    """A server on a free port, with an empty cache of its own: (process, address)."""
+    """A server on a free port: (process, address)."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -54,6 +64,124 @@ def note_refresh(sizes, answer):
         sizes.append(len(answer.body()))
 
 
+def is_live(answer):
+    """Whether an answer carries frames of a run that trains."""
+    return (
+        "/api/runs/" in answer.url
+        and answer.ok
+        and '"state":"running"' in answer.text()
+        and '"steps":[]' not in answer.text()
+    )
+
+
+def a_run(browser, base, slug, seed, sizes):
+    """Seconds from Run to the first live point, and the link to the run once it has ended."""
+    page = browser.new_page()
+    page.goto(f"{base}/{slug}?seed={seed}")
+    run = page.get_by_role("button", name="Run · about")
+    run.or_(page.get_by_role("button", name="Run · under")).wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    # The page shows the nearest stored run meanwhile; the new one counts from its own first answer.
+    page.on("response", functools.partial(note_refresh, sizes))
+    begun = time.perf_counter()
+    with page.expect_response(is_live, timeout=60_000):
+        page.get_by_role("button", name="Run ·").click()
+    page.wait_for_function(POINTS, timeout=60_000)
+    live = time.perf_counter() - begun
+    page.get_by_text("Claims, checked on this run").wait_for(timeout=120_000)
+    page.get_by_text("This run:").first.wait_for(timeout=120_000)
+    link = page.url
+    page.close()
+    return live, link
+
+
+def drawn_from_a_link(browser, link):
+    """Seconds from a link in a new tab to the run on the screen."""
+    page = browser.new_page()
+    begun = time.perf_counter()
+    page.goto(link)
+    page.wait_for_function(POINTS, timeout=60_000)
+    seconds = time.perf_counter() - begun
+    page.close()
+    return seconds
+
+
+def drawn_from_a_preset(browser, base, slug):
+    """Seconds from the press of the second preset to its stored run on the screen."""
+    name, key = next(
+        islice(((name, LESSONS[slug].key(knobs)) for name, knobs in LESSONS[slug].presets.items()), 1, None)
+    )
+    page = browser.new_page()
+    page.goto(f"{base}/{slug}")
+    page.wait_for_function(POINTS, timeout=60_000)
+    page.wait_for_timeout(1000)
+    begun = time.perf_counter()
+    with page.expect_response(
+        lambda answer: f"/api/runs/{key}" in answer.url and "since" in answer.url, timeout=60_000
+    ):
+        page.get_by_role("button", name=name, exact=True).click()
+    page.wait_for_function(POINTS, timeout=60_000)
+    seconds = time.perf_counter() - begun
+    page.close()
+    return seconds
+
+
+def lesson(browser, base, slug):
+    """The four figures of one lesson."""
+    live, stored, sizes = [], [], []
+    if "seed" in LESSONS[slug].knobs.model_fields:
+        for seed in range(11, 11 + ROUNDS):
+            seconds, link = a_run(browser, base, slug, seed, sizes)
+            live.append(seconds)
+            stored.append(drawn_from_a_link(browser, link))
+        print(f"{slug}: Run to first live point     {median(live):6.2f} s")
+        print(f"{slug}: link to a stored run drawn  {median(stored):6.2f} s (a new browser tab, page load included)")
+        print(f"{slug}: bytes of a refresh          {median(sizes or [0]):6.0f} (median), {max(sizes or [0])} at most")
+    pressed = median(drawn_from_a_preset(browser, base, slug) for _ in range(ROUNDS))
+    print(f"{slug}: preset to its stored run    {pressed:6.2f} s", flush=True)
+
+
+def fill(cache):
+    """A thousand small runs in a cache."""
+    relu = LESSONS["dying-relu"]
+    store = Store(Path(cache), [], LESSONS)
+    recording = Recording()
+    knobs = relu.shrunk(relu.knobs())
+    for frame in relu.train(knobs, torch.device("cpu")):
+        recording.append(frame)
+    for seed in range(STORED):
+        own = knobs.model_copy(update={"seed": seed})
+        run = Run(relu, own, relu.key(own), "CPU", recording, State.DONE, wall_seconds=1.0)
+        store.commit(run, threads=1, versions={}, data=None)
+
+
+def thousand(browser):
+    """The lists with a thousand runs stored, beside the map, which has none: all with a page load in a new tab."""
+    shown = {"": "link:Open the lesson", "gallery": "link:Change a knob", "runs": "text:UTC"}
+    with tempfile.TemporaryDirectory() as cache:
+        fill(cache)
+        server, base = start(cache)
+        try:
+            first_page(browser, base)
+            for path, mark in shown.items():
+                kind, _, words = mark.partition(":")
+                times = []
+                for _ in range(ROUNDS):
+                    page = browser.new_page()
+                    begun = time.perf_counter()
+                    page.goto(f"{base}/{path}")
+                    found = page.get_by_role("link", name=words) if kind == "link" else page.get_by_text(words)
+                    found.first.wait_for(timeout=60_000)
+                    times.append(time.perf_counter() - begun)
+                    page.close()
+                print(
+                    f"{path or 'map'} with {STORED} runs stored: {median(times):6.2f} s, page load included", flush=True
+                )
+        finally:
+            server.terminate()
+            server.wait()
+
+
 def main():
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as cache:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
@@ -68,50 +196,12 @@ def main():
                 server.terminate()
                 server.wait()
         print(f"cold start to first page   {median(cold):6.2f} s")
-        time.sleep(8)  # the training process gets ready behind the first page
-
-        for slug in ("dying-relu", "width-and-interpolation"):
-            live, stored, sizes = [], [], []
-            for seed in range(11, 11 + ROUNDS):
-                page = browser.new_page()
-                page.goto(f"{base}/{slug}?seed={seed}")
-                run = page.get_by_role("button", name="Run · about")
-                run.or_(page.get_by_role("button", name="Run · under")).wait_for(timeout=60_000)
-                page.wait_for_timeout(1500)
-                # The page shows the nearest stored run meanwhile; the new one counts from its own first answer.
-                page.on("response", functools.partial(note_refresh, sizes))
-                begun = time.perf_counter()
-                page.get_by_role("button", name="Run ·").click()
-                with page.expect_response(
-                    lambda r: (
-                        "/api/runs/" in r.url
-                        and r.ok
-                        and '"state":"running"' in r.text()
-                        and '"steps":[]' not in r.text()
-                    ),
-                    timeout=60_000,
-                ):
-                    pass
-                page.wait_for_function(POINTS, timeout=60_000)
-                live.append(time.perf_counter() - begun)
-                page.get_by_text("Claims, checked on this run").wait_for(timeout=120_000)
-                page.get_by_text("This run:").first.wait_for(timeout=120_000)
-                link = page.url
-                page.close()
-
-                page = browser.new_page()
-                begun = time.perf_counter()
-                page.goto(link)
-                page.wait_for_function(POINTS, timeout=60_000)
-                stored.append(time.perf_counter() - begun)
-                page.close()
-            print(f"{slug}: Run to first live point   {median(live):6.2f} s")
-            print(f"{slug}: link to a stored run drawn {median(stored):6.2f} s (a new browser tab, page load included)")
-            print(
-                f"{slug}: bytes of a refresh         {median(sizes or [0]):6.0f} (median), {max(sizes or [0])} at most"
-            )
+        time.sleep(15)  # the training process gets ready behind the first page
+        for slug in sys.argv[1:] or LESSONS:
+            lesson(browser, base, slug)
         servers[-1].terminate()
         servers[-1].wait()
+        thousand(browser)
         browser.close()
 
 

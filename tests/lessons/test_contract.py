@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,11 @@ def test_what_students_read_is_the_code_that_runs(lesson):
     assert len(lesson.hunt) >= 3
     assert all(mistake.clues and mistake.cause for mistake in lesson.hunt)
     assert len(lesson.theory) > 500
+    texts = [lesson.theory, *(text for each in lesson.hunt for text in (each.title, *each.clues, each.cause))]
+    for text in texts:
+        assert all(c == "\n" or c.isprintable() for c in text), "a formula whose backslash was eaten"
+        assert text.count("$") % 2 == 0
+        assert not re.search(r"(?<!\\)\b(t?frac|ight|eft|athrm|abla|elta)\b(?=[{(\s])", text)
     assert lesson.predict.reveal(
         lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs())))
     )

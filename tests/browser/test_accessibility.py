@@ -1,0 +1,40 @@
+"""No serious fault that axe-core finds, on any kind of page, light and dark."""
+
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.browser
+
+APP = Path(__file__).parents[2] / "app.py"
+WAIT = 60_000  # ms
+PAGES = {
+    "/": "Gradient Lab",
+    "/gallery": "Gallery",
+    "/runs": "Runs",
+    "/dropout": "Does switching units off",
+    "/vanishing-gradients": "Why does a deep net",
+    "/cnn-arithmetic": "Where do a convolutional",
+}
+
+LESSONS = ("/dropout", "/vanishing-gradients", "/cnn-arithmetic")  # with every kind of knob, opened on a stored run
+
+
+@pytest.fixture(scope="module")
+def base(serve, tmp_path_factory):
+    return serve(APP, {"GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES)
+def test_axe_finds_nothing_serious(base, open_page, path, scheme):
+    page = open_page(color_scheme=scheme)
+    page.goto(base + path)
+    page.get_by_role("heading", level=1, name=PAGES[path]).wait_for(timeout=WAIT)
+    if path in LESSONS:
+        page.wait_for_selector(".gl-plot .main-svg", timeout=WAIT)
+    page.wait_for_timeout(1500)  # what fades in is pale until it stands
+    found = Axe().run(page).response["violations"]
+    serious = {each["id"]: each["nodes"][0]["html"] for each in found if each["impact"] in ("serious", "critical")}
+    assert serious == {}
