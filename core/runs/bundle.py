@@ -33,7 +33,7 @@ from core.runs.store import Store
 
 SUFFIX = "glab"
 MOST_BYTES = 16 * 2**20  # of the file; server.maxUploadSize in .streamlit/config.toml is as much
-MOST_UNPACKED = 24 * 2**20  # bytes, as they lie in the file and as the player is sent them, four for a number
+MOST_UNPACKED = 16 * 2**20  # bytes, as they lie in the file and as the player is sent them, four for a number
 MOST_FRAMES = 10_000
 MOST_ARRAYS = 10_000
 FIRST = datetime(2026, 1, 1, tzinfo=UTC)  # no run is older

@@ -32,7 +32,7 @@ from core.runs import bundle, packing
 from core.runs.bundle import BundleError
 from core.runs.run import Run, State
 from core.runs.store import Store
-from core.ui.run_json import state
+from core.ui import run_json
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 from tests.runs import fakes
@@ -517,9 +517,11 @@ def _fault(run: Run, store: Store) -> str:
 
 def _draw(run: Run) -> None:
     """What a page and a take-home file ask of a run. Of its text only that there is some: it may be long."""
-    json.dumps(state(run), allow_nan=False)
+    json.dumps(run_json.state(run), allow_nan=False)
     curves_csv(run)
     thumbnail(run.lesson.panels(run.knobs)[0].figure(run.recording))
+    for kept in (run_json.panels_json, run_json._panels):  # for readers; here it would count as an import's memory
+        kept.cache_clear()
 
 
 def _strangers(cache: Path) -> Iterator[Path]:

@@ -323,7 +323,7 @@ def test_limits_bind_before_memory_is_taken(theirs, monkeypatch):
 def test_numbers_are_weighed_as_the_player_is_sent_them(theirs):
     many = np.zeros((1, bundle.MOST_UNPACKED // 4 + 1), "u1")  # a quarter of the limit as they lie in the file
     data = with_arrays(theirs, picture__more__frames=np.array([0]), picture__more__stack=many)
-    assert "its frames take 24.0 MB, more than the 24 MB" in refusal(data)
+    assert "its frames take 16.0 MB, more than the 16 MB" in refusal(data)
 
 
 # What came to no good
