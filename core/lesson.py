@@ -17,6 +17,7 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Frame, Recording
 from core.knobs import Knobs, spell
+from core.narrator import Watch
 from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
@@ -68,6 +69,7 @@ class Lesson(Generic[K]):
         series: names of what is trained side by side.
         train: the experiment. Yields its first frame at once, then about ten a second at most.
         panels: the charts, the headline chart first.
+        watches: what the narrator may tell of its curves; empty where nothing happens in time.
         facts: the numbers of the result by name; None is a number that this run does not have ("never").
         claims: the statements, checked.
         cost: the work of a run with these knobs.
@@ -91,6 +93,7 @@ class Lesson(Generic[K]):
     series: Callable[[K], Sequence[str]]
     train: Callable[[K, torch.device], Iterator[Frame]]
     panels: Callable[[K], Sequence[Panel]]
+    watches: Callable[[K], Sequence[Watch]]
     facts: Callable[[K, Recording], Facts]
     claims: Callable[[K, Recording], Sequence[Claim]]
     cost: Callable[[K], Cost]

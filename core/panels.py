@@ -121,6 +121,14 @@ class Panel:
         kinds = {Grow: "grow", Switch: "switch", Still: "still"}
         return [{"moves": kinds[type(each)]} for each in self.traces]
 
+    def drawn(self, curve: str, column: int) -> list[int]:
+        """The traces that draw this column of a curve as one line."""
+        return [
+            i
+            for i, each in enumerate(self.traces)
+            if isinstance(each, Grow) and (each.curve, each.column or 0, each.over) == (curve, column, "mean")
+        ]
+
     def delta(self, recording: Recording, since: int = 0, upto: int | None = None) -> list[dict[str, Any]]:
         """What frames `since` … `upto` add, as JSON.
 

@@ -18,7 +18,7 @@ LAYERS = [
     {"core.runs"},
     {"core.lessons"},
     {"core.lesson"},
-    {"core.cost", "core.panels", "core.claims", "core.convnets", "core.data", "core.training"},
+    {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
     {"core.frames", "core.knobs", "core.nets", "core.device", "core.places"},
 ]
 

@@ -23,6 +23,15 @@ PANEL = Panel(
 )
 
 
+def test_a_column_of_a_curve_is_drawn_by_its_lines_and_not_by_the_edges_of_bands():
+    drawn = lines("Loss", "It falls.", "loss", ["a", "b"], x="pass", y="loss", band=True)
+    assert [drawn.drawn("loss", column) for column in (0, 1, 2)] == [[2], [5], []]
+    assert PANEL.drawn("loss", 0) == [1]
+    assert PANEL.drawn("seeds", 1) == []
+    one = Panel("Share", "Of all.", [Grow(go.Scatter(), "share")])
+    assert one.drawn("share", 0) == [0]
+
+
 def frame(k: int) -> Frame:
     curves = {"loss": [k * 1.0, np.inf if k == 3 else k], "seeds": [[k, k + 1], [k + 2, k + 5]]}
     pictures = {"rows": np.array([[k, k], [k + 1, k + 2]], "f4")}

@@ -703,6 +703,7 @@ LESSON = Lesson(
     series=series,
     train=train,
     panels=panels,
+    watches=lambda knobs: (),
     facts=facts,
     claims=claims,
     cost=cost,

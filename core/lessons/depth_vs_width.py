@@ -21,6 +21,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, clip, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference
 from core.training.assorted import Assorted, parameters
@@ -487,6 +488,16 @@ def _surfaces_panel(charts: Charts) -> Panel:
 # ---- what is found -----------------------------------------------------------------------------------------------
 
 
+def watches(knobs: DepthKnobs) -> list[Watch]:
+    """What the narrator may tell; of 143 nets, of the first to which it happens."""
+    names = [f"net {name}" for name in series(knobs)]
+    return [
+        Diverges("test_rmse", names, "test RMSE", ".1f"),
+        Overfits("test_rmse", names, "test RMSE", ".1f", seen="train_rmse"),
+        Levels("test_rmse", names, "test RMSE", ".1f"),
+    ]
+
+
 def facts(knobs: DepthKnobs, recording: Recording) -> Facts:
     """Errors in the surface's units; of nets that stop early, at their best."""
     charts = Charts(knobs)
@@ -820,6 +831,7 @@ LESSON = Lesson(
     series=series,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

@@ -19,6 +19,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Panel, Still, Switch, lines, reference
 from core.training.fleet import Dropout, Fleet, Rule
@@ -418,6 +419,12 @@ def comparable(knobs: DropoutKnobs) -> bool:
 # ---- what is stated ------------------------------------------------------------------------------------------------
 
 
+def watches(knobs: DropoutKnobs) -> list[Watch]:
+    """What the narrator may tell."""
+    names, error = series(knobs), "error on new points"
+    return [Diverges("validation_mse", names, error), Overfits("validation_mse", names, error, seen="train_mse")]
+
+
 def facts(knobs: DropoutKnobs, recording: Recording) -> Facts:
     """Errors at the end as means over the data sets, what dropout gained, and what the rules do to a layer's mean."""
     found: dict[str, float | None] = {}
@@ -720,6 +727,7 @@ LESSON = Lesson(
     series=series,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

@@ -17,6 +17,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Levels, Reaches, Watch
 from core.nets import ACTIVATIONS, INITS, leaky_relu
 from core.panels import ALIVE, COLOURS, DASHES, DEAD, Panel, Still, Switch, lines, reference
 from core.training.fleet import Fleet, orders
@@ -320,6 +321,15 @@ def _variance(knobs: ReluKnobs) -> float:
     return float(TARGETS[knobs.target](x).var(correction=0))
 
 
+def watches(knobs: ReluKnobs) -> list[Watch]:
+    """What the narrator may tell: of the dead, by structure and by the notebook's test, and of the loss."""
+    return [
+        Reaches("dead", ("structure", "the variance test"), "their share", ".1%", bound=0.9, kind="dead", does="counts nine nets in ten or more as collapsed"),
+        Levels("loss", ("a living net", "a collapsed net"), "median loss"),
+        Diverges("median_loss", ("the median net",), "loss"),
+    ]  # fmt: skip
+
+
 def facts(knobs: ReluKnobs, recording: Recording) -> Facts:
     """Shares of dead nets at the end, and what tells the slow from the dead."""
     collapsed, by_variance, born_dead = (float(share) for share in recording.last("dead"))
@@ -599,6 +609,7 @@ LESSON = Lesson(
     series=lambda knobs: ["all nets"],
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

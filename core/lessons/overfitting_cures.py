@@ -18,6 +18,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.training.fleet import Dropout, Fleet
@@ -578,6 +579,12 @@ def _quadratic_panel() -> Panel:
     )
 
 
+def watches(knobs: CureKnobs) -> list[Watch]:
+    """What the narrator may tell."""
+    error = "error on new points"
+    return [Diverges("test_mse", knobs.cures, error), Overfits("test_mse", knobs.cures, error, seen="train_mse")]
+
+
 def facts(knobs: CureKnobs, recording: Recording) -> Facts:
     """Errors of each cure as means over the data sets, differences to the big net, and the identity's numbers."""
     found: dict[str, float | None] = {}
@@ -938,6 +945,7 @@ LESSON = Lesson(
     series=lambda knobs: knobs.cures,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

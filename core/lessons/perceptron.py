@@ -19,6 +19,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Levels, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
 
 RULES = ("perceptron", "hinge")
@@ -352,6 +353,14 @@ def _rate_panel(knobs: PerceptronKnobs) -> Panel:
 def _floor(knobs: PerceptronKnobs) -> float:
     """Where axes of accuracies begin: with correct labels a little below guessing."""
     return 0.0 if knobs.labels == "0/1" else 0.4
+
+
+def watches(knobs: PerceptronKnobs) -> list[Watch]:
+    """What the narrator may tell. Its nets cannot diverge: each step is bounded."""
+    return [
+        Reaches("pulling", RULES, "the share that still pulls", ".2%", bound=0.001, falling=True, kind="finished", does="has finished on all but one point in a thousand"),
+        Levels("test_accuracy", RULES, "test accuracy", ".1%"),
+    ]  # fmt: skip
 
 
 def facts(knobs: PerceptronKnobs, recording: Recording) -> Facts:
@@ -735,6 +744,7 @@ LESSON = Lesson(
     series=lambda knobs: RULES,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

@@ -19,6 +19,7 @@ from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Levels, Watch
 from core.nets import ACTIVATIONS, INITS, Init, normal
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
 from core.training.fleet import Fleet
@@ -440,6 +441,12 @@ def _recipe_panel(knobs: GradientKnobs) -> Panel:
     )
 
 
+def watches(knobs: GradientKnobs) -> list[Watch]:
+    """What the narrator may tell."""
+    names, loss = series(knobs), "MSE over variance"
+    return [Diverges("relative_mse", names, loss), Levels("relative_mse", names, loss)]
+
+
 def facts(knobs: GradientKnobs, recording: Recording) -> Facts:
     """For each depth, the shallowest first: the gradients at birth, and what the trained nets came to."""
     found: dict[str, float | None] = {}
@@ -839,6 +846,7 @@ LESSON = Lesson(
     series=series,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

@@ -20,6 +20,7 @@ from core.cost import Cost
 from core.frames import Frame, Recording
 from core.knobs import Knobs, knob, spell
 from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.narrator import Diverges, Levels, Overfits, Reaches, Watch
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.training.online import SideBySide
 
@@ -251,6 +252,18 @@ def _ladder_panel() -> Panel:
             "yaxis": {"title": {"text": "cross-entropy (nats)"}, "type": "log", "dtick": 1, "range": [-0.7, 4]},
         },
     )
+
+
+def watches(knobs: WidthKnobs) -> list[Watch]:
+    """What the narrator may tell."""
+    names = series(knobs)
+    return [
+        Diverges("train_loss", names, "train loss"),
+        Reaches("train_accuracy", names, "train accuracy", ".0%", bound=1.0, kind="interpolated", does="reads every training example"),
+        Overfits("test_loss", names, "test loss", seen="train_loss"),
+        Levels("test_accuracy", names, "test accuracy", ".1%"),
+        Diverges("ladder_loss", [f"rate {rate:g}" for rate in LADDER], "train loss"),
+    ]  # fmt: skip
 
 
 def divergent_rate(recording: Recording) -> float | None:
@@ -551,6 +564,7 @@ LESSON = Lesson(
     series=series,
     train=train,
     panels=panels,
+    watches=watches,
     facts=facts,
     claims=claims,
     cost=cost,

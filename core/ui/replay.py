@@ -37,7 +37,7 @@ summary { margin: 18px 0 6px; font-weight: 600; cursor: pointer; }
 START = """
 import { mount } from "gradient-lab/player";
 const run = JSON.parse(document.getElementById("run").textContent);
-const nothingNew = { ...run, steps: [], panels: run.panels.map((panel) => ({ ...panel, delta: [] })) };
+const nothingNew = { ...run, steps: [], marks: [], panels: run.panels.map((panel) => ({ ...panel, delta: [] })) };
 mount(document.getElementById("player"), {
   source: { fetch: async (since) => (since === 0 ? run : { ...nothingNew, since: run.frames }) },
   frame: 0,

@@ -24,7 +24,7 @@ from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.ui.replay import replay_html
-from core.ui.run_json import KEPT, Part, header, panels_json
+from core.ui.run_json import KEPT, Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
@@ -143,7 +143,7 @@ def _frames(request: Request, runs: Runs) -> Response:
     part = Part.of(run, int(since))
     told = header(part, runs.place(run), runs.seconds_left(run))
     head = json.dumps(told, allow_nan=False, separators=(",", ":"))
-    body = f'{head[:-1]},"panels":{panels_json(part)}}}'.encode()
+    body = f"{head[:-1]},{charts_json(part)[1:]}".encode()
     if not part.state.final:
         return _json(request, body, {"Cache-Control": "no-store"})
     tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -8,7 +8,8 @@ from typing import Any
 
 import plotly.io
 
-from core.panels import COLOURS, Panel
+from core.narrator import marks
+from core.panels import COLOURS, Panel, plain
 from core.runs.run import Run, State
 
 KEPT = 32  # runs whose charts stay ready: as many as a class looks at
@@ -18,11 +19,12 @@ def state(run: Run, since: int = 0, *, place: int = 0, seconds_left: float | Non
     """What a reader who has the first `since` frames of a run lacks, as plain JSON.
 
     {"run", "created", "state", "error", "progress", "seconds_left", "place", "axis", "since", "frames": how many there
-    are, "steps": of the new frames, "panels": [{"name", "bindings", "delta"}]}, and with `since` = 0 each panel's
-    "caption" and "figure" too. Another "created" under an equal "run" means that it was trained anew.
+    are, "steps": of the new frames, "panels": [{"name", "bindings", "delta"}], "marks": what the narrator knows since
+    these frames, or null where it has nothing to watch}, and with `since` = 0 each panel's "caption" and "figure" too.
+    Another "created" under an equal "run" means that it was trained anew.
     """
     part = Part.of(run, since)
-    return {**header(part, place, seconds_left), "panels": json.loads(panels_json(part))}
+    return {**header(part, place, seconds_left), **json.loads(charts_json(part))}
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Part:
 
 
 def header(part: Part, place: int, seconds_left: float | None) -> dict[str, Any]:
-    """Everything of an answer but its panels."""
+    """Everything of an answer but its charts."""
     run = part.run
     return {
         "run": part.key,
@@ -62,15 +64,40 @@ def header(part: Part, place: int, seconds_left: float | None) -> dict[str, Any]
 
 
 @functools.lru_cache(maxsize=KEPT)
-def panels_json(part: Part) -> str:
-    """The panels of an answer. Kept, since a class that watches one run asks for the same part at the same moment."""
+def charts_json(part: Part) -> str:
+    """Panels and marks of an answer. Kept, since a class that watches one run asks for the same at the same moment."""
     recording = part.run.recording
+    panels = _panels(Part(part.run, part.key, part.created, 0, 0, part.state))
     found = []
-    for panel, still in _panels(Part(part.run, part.key, part.created, 0, 0, part.state)):
+    for panel, still in panels:
         also = still if part.since == 0 else {}
         delta = panel.delta(recording, part.since, part.upto)
         found.append({"name": panel.name, "bindings": panel.bindings(), **also, "delta": delta})
-    return json.dumps(found, allow_nan=False, separators=(",", ":"))
+    told = _marks(part, [panel for panel, _ in panels])
+    return json.dumps({"panels": found, "marks": told}, allow_nan=False, separators=(",", ":"))
+
+
+def _marks(part: Part, panels: Sequence[Panel]) -> list[dict[str, Any]] | None:
+    """What is known since the frames of this part: {"frame", "x", "y", "label", "sentence", "lines": [[panel, trace]]}.
+
+    The point (x, y) is where it stands on each of the lines; some stand on none.
+    """
+    lesson = part.run.lesson
+    watches = lesson.watches(part.run.knobs)
+    if not watches:
+        return None
+    return [
+        {
+            "frame": mark.frame,
+            "x": float(f"{mark.step:.9g}"),
+            "y": plain(mark.value),
+            "label": mark.label,
+            "sentence": mark.sentence,
+            "lines": [[i, j] for i, panel in enumerate(panels) for j in panel.drawn(mark.curve, mark.series)],
+        }
+        for mark in marks(part.run.recording, watches, lesson.axis, part.upto)
+        if mark.frame >= part.since
+    ]
 
 
 @functools.lru_cache(maxsize=KEPT)

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.frames import Frame
+from core.narrator import Diverges, Reaches
 from core.panels import COLOURS, Panel, Switch, lines, reference
 from core.runs.run import Run, State
 
@@ -43,6 +44,13 @@ def panels(few):
         Panel("Size of the weights", "Mean square of the weights of each net, now.", [sizes],
               {"xaxis": {"title": {"text": "net"}}, "yaxis": {"title": {"text": "mean square"}}}),
     ]  # fmt: skip
+
+
+def watches(few):
+    """What may happen to the nets: one diverges, and accuracies pass 80 %."""
+    names = SERIES[:few]
+    high = Reaches("accuracy", names, "accuracy", ".1%", bound=0.8, kind="finished", does="reads four in five")
+    return [Diverges("loss", names, "train loss"), high]
 
 
 def frame(step, frames, few, lost_after=None):
@@ -81,7 +89,8 @@ class Growing:
     def __init__(self, key, frames, pace=None, few=10, waits=0.0, ahead=1, lost_after=None, error=""):
         self.frames, self.pace, self.few, self.lost_after = frames, pace, few, lost_after
         self.waits, self.ahead = waits, ahead
-        self.run = Run(SimpleNamespace(axis="pass", panels=lambda knobs: panels(few)), None, key, error=error)
+        lesson = SimpleNamespace(axis="pass", panels=lambda knobs: panels(few), watches=lambda knobs: watches(few))
+        self.run = Run(lesson, None, key, error=error)
         self.began = None
         self.lock = threading.Lock()
 

@@ -540,6 +540,82 @@ def test_a_ghost_that_is_gone_hides_nothing(page, server):
     page.problems[:] = [problem for problem in page.problems if "404" not in problem]
 
 
+# --- the narrator ----------------------------------------------------------------------------------------------------
+
+
+def shown(page, number=0):
+    """What the visible marks of a chart say, in the order in which they are known."""
+    return page.locator(".gl-panel").nth(number).locator(".gl-mark:visible span").all_text_contents()
+
+
+def test_marks_follow_the_scrubber_and_a_click_goes_to_their_moment(page, server):
+    visit(page, server, fresh("e"))
+    story = page.get_by_role("region", name="What happened so far")
+    entries = story.get_by_role("listitem")
+    expect(entries).to_have_count(7)
+    expect(entries.last).to_have_text(
+        "pass 34 h=8 diverges: train loss was 0.306 at pass 33 and is no number any more."
+    )
+    assert shown(page) == ["h=4: diverged at 1.08", "h=8: diverged at 0.306"]
+    page.locator(".gl-scrubber").fill("33")
+    expect(entries).to_have_count(6)
+    page.wait_for_function("document.querySelectorAll('.gl-panel:first-child .gl-mark:not([hidden])').length === 1")
+    drag(page)
+    before = ranges(page)
+    entries.first.get_by_role("button").click()
+    at(page, "pass 10 of 59")
+    expect(entries).to_have_count(1)
+    assert ranges(page) == before
+    press(page, "Back to the start")
+    expect(entries).to_have_count(0)
+    expect(story.get_by_text("Nothing has happened yet.")).to_be_visible()
+    assert shown(page) == []
+
+
+def test_a_mark_stands_on_its_line_and_speaks_when_it_is_pointed_at(page, server):
+    visit(page, server, fresh("e"))
+    mark = page.locator(f"{FIRST} .gl-mark").nth(1)
+    height, where, box = plot(
+        page,
+        """[plot._fullLayout.yaxis.d2p(plot.data[3].y[33]) + plot._fullLayout.yaxis._offset,
+        plot._fullLayout.xaxis.d2p(33) + plot._fullLayout.xaxis._offset, plot.getBoundingClientRect().toJSON()]""",
+    )
+    at_screen = mark.bounding_box()
+    assert at_screen["x"] + at_screen["width"] / 2 - box["x"] == pytest.approx(where, abs=1)
+    assert at_screen["y"] + at_screen["height"] / 2 - box["y"] == pytest.approx(height, abs=1)
+    expect(mark.locator("span")).to_be_hidden()
+    entry = page.locator(".gl-story").get_by_role("button", name="h=8 diverges")
+    entry.focus()
+    expect(mark.locator("span")).to_be_visible()
+    entry.blur()
+    expect(mark.locator("span")).to_be_hidden()
+    page.locator(FIRST).scroll_into_view_if_needed()
+    mark.hover()
+    expect(mark.locator("span")).to_be_visible()
+    mark.click()
+    at(page, "pass 34 of 59")
+
+
+def test_what_happens_live_is_marked_while_it_happens(page, server):
+    visit(page, server, fresh("b"))
+    page.wait_for_function("document.querySelectorAll('.gl-story li:not([hidden])').length > 1")
+    assert page.locator(".gl-state").inner_text().startswith("live")
+    assert "reads four in five" in page.locator(".gl-said").inner_text()
+    height = page.locator(".gl-story").bounding_box()["height"]
+    same = page.locator(f"{FIRST} .gl-mark").first.element_handle()
+    expect(page.locator(".gl-state")).to_have_text("done")
+    assert page.locator(".gl-story").bounding_box()["height"] == height  # what stands below does not jump
+    assert same.is_visible()  # the element that was there, not one made anew at each frame
+    assert shown(page) == ["h=4: diverged at 1.31"]
+    expect(page.locator(".gl-story li:visible")).to_have_count(7)
+
+
+def test_a_small_player_has_marks_and_no_story(page, server):
+    visit(page, server, fresh("e"), compact="on")
+    assert len(shown(page)) == 2
+    expect(page.locator(".gl-story")).to_be_hidden()
+
+
 # --- without Streamlit -----------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,8 @@ import itertools
 import json
 import math
 import re
-from typing import Any
+from collections import Counter
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from core.frames import TIMED, Recording
 from core.knobs import Knob, Knobs, link_text
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
+from core.narrator import MOST, Kind, marks
+from core.places import GALLERY
 from core.runs import bundle
 from core.runs.run import Run, State
 from core.runs.store import Store
@@ -123,6 +126,54 @@ def test_every_panel_draws_empty_midway_and_done_and_its_deltas_add_up(lesson, n
         parts = panel.delta(recording, 0, middle) + panel.delta(recording, middle)
         assert _points(whole) == _points(parts)
         json.dumps(whole, allow_nan=False)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory) -> list[Run]:
+    """The runs that ship: long enough for something to happen."""
+    store = Store(tmp_path_factory.mktemp("cache"), [GALLERY], LESSONS)
+    return [run for listed in store.list() if (run := store.find(listed.lesson, listed.knobs)) is not None]
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_the_narrator_watches_curves_that_there_are_and_speaks_in_sentences(lesson, name, recordings):
+    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    for watch in lesson.watches(knobs):
+        values = recording.curve(watch.curve)[1]
+        assert 0 < len(watch.names) <= values.shape[1]
+        assert re.fullmatch(r"\S.*\b0\.5\b.*\.", watch.say(watch.names[0], watch.what, "0.5", "pass 2", "0.7")[1])
+    assert_marks_lie_on_lines(lesson, knobs, recording)
+
+
+def test_the_narrator_has_something_to_tell_of_the_runs_that_ship(stored):
+    kinds = {kind for run in stored for kind in assert_marks_lie_on_lines(run.lesson, run.knobs, run.recording)}
+    assert kinds == set(get_args(Kind))
+
+
+def assert_marks_lie_on_lines(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> set[str]:
+    """Marks are few, each is a point of a line, and half of the run tells what the whole told by then; their kinds."""
+    watches, steps, middle = lesson.watches(knobs), recording.steps(), len(recording) // 2
+    found = marks(recording, watches, lesson.axis)
+    assert marks(recording, watches, lesson.axis, middle) == [mark for mark in found if mark.frame < middle]
+    assert all(count <= MOST for count in Counter(mark.curve for mark in found).values())
+    for mark in found:
+        frames, values = recording.curve(mark.curve)
+        line = values.reshape(*values.shape[:2], -1)[:, mark.series].mean(axis=1)
+        assert mark.frame in frames
+        assert mark.step <= steps[mark.frame]
+        assert mark.value in line[steps[frames] == mark.step]
+        assert re.fullmatch(r"\S.*\d.*\.", mark.sentence)
+        assert re.search(r"\d", mark.label)
+    return {mark.kind for mark in found}
+
+
+@pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
+def test_what_is_watched_is_drawn(lesson):
+    panels = lesson.panels(lesson.knobs())
+    for watch in lesson.watches(lesson.knobs()):
+        drawn = [i for i in range(len(watch.names)) if any(panel.drawn(watch.curve, i) for panel in panels)]
+        # What tells of a net that diverged may be drawn nowhere; it is told in words then.
+        assert drawn == list(range(len(watch.names))) or watch.curve == lesson.watched, watch.curve
 
 
 def _points(delta: list[dict[str, Any]]) -> dict[Any, Any]:

@@ -55,6 +55,7 @@ LESSON: AnyLesson = Lesson(
     series=lambda knobs: ("a", "b"),
     train=train,
     panels=lambda knobs: (),
+    watches=lambda knobs: (),
     facts=facts,
     claims=claims,
     cost=lambda knobs: Cost(1, 1, 1, 1),

@@ -11,6 +11,7 @@ import pytest
 from starlette.applications import Starlette
 
 from core.frames import Frame
+from core.narrator import Diverges, Reaches
 from core.panels import Panel, Switch, lines, reference
 from core.runs.run import Run, State
 from core.ui.routes import ASSETS, asset, routes
@@ -26,8 +27,15 @@ def charts(knobs):
     return [grown, Panel("Weights", "Now.", [Switch(go.Scatter(mode="markers"), {"y": "weights"})])]
 
 
+def watched(knobs):
+    return [
+        Diverges("loss", SERIES, "loss"),
+        Reaches("loss", SERIES, "loss", bound=1.9, kind="finished", does="is there"),
+    ]
+
+
 def made(frames, now=State.DONE, key=KEY):
-    run = Run(SimpleNamespace(axis="pass", panels=charts), None, key)
+    run = Run(SimpleNamespace(axis="pass", panels=charts, watches=watched), None, key)
     for step in range(frames):
         add(run, step)
     run.state = now
@@ -117,6 +125,36 @@ def test_a_later_answer_has_only_what_is_new():
     assert all("figure" not in panel and "caption" not in panel for panel in body["panels"])
     assert body["panels"][0]["delta"][0]["frames"] == [5, 6]
     assert body["panels"][1]["delta"][0]["frames"] == [6]
+
+
+def test_marks_come_with_the_frames_from_which_on_they_are_known():
+    run = made(7)
+    whole = state(run, 0)["marks"]
+    assert [(mark["frame"], mark["lines"]) for mark in whole if "diverge" in mark["sentence"]] == [(2, [[0, 2]])]
+    assert {mark["frame"] for mark in whole} > {0, 2}
+    for mark in whole:
+        assert mark.keys() == {"frame", "x", "y", "label", "sentence", "lines"}
+        ((panel, trace),) = mark["lines"]
+        assert run.lesson.panels(None)[panel].traces[trace].trace.name in SERIES
+        (delta,) = [entry for entry in state(run)["panels"][panel]["delta"] if entry["trace"] == trace]
+        assert mark["y"] == delta["y"][int(mark["x"])]  # it stands on its line
+    for since in range(9):
+        told = ask(f"/api/runs/{KEY}?since={since}", run).json["marks"]
+        assert told == [mark for mark in whole if mark["frame"] >= since]
+
+
+def test_marks_that_came_one_after_another_are_those_that_come_at_once():
+    run, seen = made(0, State.RUNNING), []
+    for step in range(7):
+        add(run, step)
+        seen += state(run, step)["marks"]
+    assert seen == state(run, 0)["marks"]
+
+
+def test_a_lesson_that_watches_nothing_has_no_marks_to_tell():
+    run = made(7)
+    run.lesson.watches = lambda knobs: ()
+    assert ask(f"/api/runs/{KEY}", run).json["marks"] is None
 
 
 @pytest.mark.parametrize("cuts", [(3, 7), (1, 2, 3, 4, 5, 6, 7), (7, 7)])

@@ -187,17 +187,20 @@ export class Chart {
    * @param ghost the same panel of an earlier run with its steps, {panel, steps}, to stand pale behind; or null.
    * @param steps the steps of all frames so far; the array grows in place.
    * @param axisName what a step counts: "pass".
+   * @param onPick called with a mark that was clicked.
    */
-  constructor({ spec, ghost, steps, axisName, look, Plotly }) {
+  constructor({ spec, ghost, steps, axisName, look, Plotly, onPick }) {
     this.spec = spec;
     this.steps = steps;
     this.axisName = axisName;
     this.look = look;
     this.Plotly = Plotly;
+    this.onPick = onPick;
     this.near = false; // whether it is on the screen or close to it; an observer says so at once
     this.plot = null; // Plotly's element, once it is drawn
     this.frame = -1;
     this.tips = [];
+    this.marks = []; // what the narrator found on our lines
     this.traces = spec.figure.data.map((trace, i) => watch(trace, spec.bindings[i].moves));
     this.ghosts = ghost ? paleLines(ghost.panel, ghost.steps) : [];
     this.axes = this.#findAxes();
@@ -225,6 +228,20 @@ export class Chart {
       }
     }
     this.frame = -1; // ranges may have grown
+  }
+
+  /** Put a mark of the narrator's on one of our traces; it shows from its frame on. */
+  mark(mark, number) {
+    const { trace } = this.traces[number];
+    const element = drawMark(mark, trace.line?.color ?? trace.marker?.color);
+    element.addEventListener("click", () => this.onPick(mark));
+    this.marks.push({ mark, trace, element });
+    this.markLayer.append(element);
+  }
+
+  /** Let a mark say what it is, or not any more. */
+  point(mark, on) {
+    for (const each of this.marks) if (each.mark === mark) each.element.classList.toggle("gl-pointed", on);
   }
 
   /** Show the panel as it was at `frame`. One call of Plotly's, none where nothing changed. */
@@ -280,6 +297,7 @@ export class Chart {
       <div class="gl-chart">
         <div class="gl-plot" role="img"></div>
         <div class="gl-labels" aria-hidden="true"></div>
+        <div class="gl-marks" aria-hidden="true"></div>
       </div>
       <div class="gl-table" role="region" tabindex="0" hidden></div>`;
     const { name, caption } = this.spec;
@@ -295,7 +313,7 @@ export class Chart {
     find(".gl-totable").addEventListener("click", () => this.#toggleTable());
     find(".gl-topng").addEventListener("click", () => this.#savePicture());
     [this.canvas, this.overlay, this.table] = [".gl-plot", ".gl-labels", ".gl-table"].map(find);
-    [this.unzoom, this.toTable] = [".gl-unzoom", ".gl-totable"].map(find);
+    [this.unzoom, this.toTable, this.markLayer] = [".gl-unzoom", ".gl-totable", ".gl-marks"].map(find);
     return element;
   }
 
@@ -454,6 +472,7 @@ export class Chart {
   }
 
   #label() {
+    this.#placeMarks();
     if (!this.labelled.length) return;
     const tips = this.#labelsFit() ? this.labelled.map((each) => this.#tip(each)).filter(Boolean) : [];
     const { _offset: top, _length: height } = this.plot._fullLayout.yaxis;
@@ -476,6 +495,21 @@ export class Chart {
     // At the right edge there is room for the name alone: what is longer stands on the other side.
     const before = diverged && place.x + gap + this.#widthOf(text) > this.overlay.clientWidth;
     return { ...place, at: place.y, from: place.x + (before ? -gap : gap), before, text, colour, diverged };
+  }
+
+  /** The marks stay the same elements and are only moved: a new one under the pointer would flicker. */
+  #placeMarks() {
+    if (this.frame < 0) return; // between two draws
+    const full = this.plot._fullLayout;
+    for (const { mark, trace, element } of this.marks) {
+      const [x, y] = [full[axisName(trace, "x")], full[axisName(trace, "y")]];
+      const [left, top] = [x.d2p(mark.x), y.d2p(mark.y)];
+      const inside = left > -1 && left < x._length + 1 && top > -1 && top < y._length + 1;
+      element.hidden = !inside || mark.frame > this.frame;
+      element.classList.toggle("gl-leftward", left > x._length / 2);
+      element.classList.toggle("gl-below", top < 30);
+      Object.assign(element.style, { left: `${x._offset + left}px`, top: `${y._offset + top}px` });
+    }
   }
 
   // --- table and picture
@@ -678,6 +712,15 @@ function drawTip(tip) {
   mark.textContent = "✕";
   Object.assign(mark.style, { left: `${tip.x}px`, top: `${tip.y}px`, color: tip.colour });
   return [mark, label];
+}
+
+function drawMark(mark, colour) {
+  const element = document.createElement("div");
+  element.className = "gl-mark";
+  element.hidden = true;
+  element.style.setProperty("--gl-of", colour);
+  element.append(Object.assign(document.createElement("span"), { textContent: mark.label }));
+  return element;
 }
 
 // --- tables ----------------------------------------------------------------------------------------------------------

@@ -42,15 +42,17 @@ export function mount(element, options) {
 }
 
 class Player {
-  constructor(element, { source, ghost = null, ghostText = "", frame = null, state = null, look = {}, ...told }) {
+  constructor(element, { source, ghost = null, ghostText = "", frame = null, state = null, look = {}, ...listeners }) {
     this.element = element;
     this.source = source;
     this.ghost = ghost;
-    this.told = told; // {onFinished, onMoment, onShown}
+    this.listeners = listeners; // {onFinished, onMoment, onShown}
     this.said = state; // what the page says of the run
     this.wanted = frame;
     this.charts = [];
     this.steps = []; // of all frames so far
+    this.told = []; // what the narrator found: {mark, entry}
+    this.happened = 0; // how many of these by the frame that is shown
     this.body = null; // the last answer
     this.arrived = false; // whether the first frame is there
     this.head = 0; // where we are; its whole part is the frame
@@ -116,7 +118,7 @@ class Player {
 
   tellMoment() {
     if (!this.arrived || this.playing) return;
-    this.told.onMoment?.(this.frame < this.last ? this.frame : null);
+    this.listeners.onMoment?.(this.frame < this.last ? this.frame : null);
   }
 
   // --- the frames of the run
@@ -179,13 +181,32 @@ class Player {
     if (!this.charts.length) await this.#buildCharts(body);
     this.steps.push(...body.steps);
     body.panels.forEach((panel, i) => this.charts[i].append(panel.delta));
+    body.marks?.forEach((mark) => this.#tell(mark, body));
     this.body = body;
     this.#keepUp();
     this.#showState();
     this.#changed();
     const said = this.said;
     this.said = body.state;
-    if (!this.live && said !== null && !FINAL.includes(said)) this.told.onFinished?.();
+    if (!this.live && said !== null && !FINAL.includes(said)) this.listeners.onFinished?.();
+  }
+
+  /** Something happened: it stands on the charts and in the story from its frame on. */
+  #tell(mark, { axis, since }) {
+    for (const [panel, trace] of mark.lines) this.charts[panel].mark(mark, trace);
+    const entry = document.createElement("li");
+    const button = Object.assign(document.createElement("button"), { type: "button" });
+    const when = Object.assign(document.createElement("span"), { textContent: `${axis} ${spell(this.steps[mark.frame])}` });
+    button.append(when, ` ${mark.sentence}`);
+    button.addEventListener("click", () => this.seek(mark.frame));
+    const point = (on) => this.charts.forEach((chart) => chart.point(mark, on));
+    for (const name of ["mouseenter", "focus"]) button.addEventListener(name, () => point(true));
+    for (const name of ["mouseleave", "blur"]) button.addEventListener(name, () => point(false));
+    entry.append(button);
+    entry.hidden = true;
+    this.story.querySelector("ol").append(entry);
+    this.told.push({ mark, entry });
+    if (since > 0) this.voice.textContent = mark.sentence; // it happened just now
   }
 
   /** Where the new frames leave us. */
@@ -204,6 +225,8 @@ class Player {
     this.charts.forEach((chart) => chart.dispose());
     [this.charts, this.steps, this.body, this.wanted] = [[], [], null, null];
     [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
+    this.told.forEach(({ entry }) => entry.remove());
+    [this.told, this.happened] = [[], 0];
   }
 
   async #buildCharts(body) {
@@ -216,13 +239,14 @@ class Player {
       const panel = ghostOf(spec.name);
       const ghost = panel ? { panel, steps: before.steps } : null;
       const { steps, look } = this;
-      return new Chart({ spec, ghost, steps, axisName: body.axis, look, Plotly: globalThis.Plotly });
+      const onPick = (mark) => this.seek(mark.frame);
+      return new Chart({ spec, ghost, steps, axisName: body.axis, look, Plotly: globalThis.Plotly, onPick });
     });
     this.panels.replaceChildren(...this.charts.map((chart) => chart.element));
     this.panels.dataset.odd = String(this.charts.length % 2 === 1);
     this.charts.forEach((chart) => this.nearness.observe(chart.element));
     this.panels.style.minHeight = "";
-    this.told.onShown?.();
+    this.listeners.onShown?.();
   }
 
   // --- drawing: at most one paint a screen frame, and only of what can be seen
@@ -294,12 +318,16 @@ class Player {
         <span class="gl-place"></span>
         <span class="gl-state"></span>
         <span class="gl-said" role="status"></span>
-      </div>`;
+      </div>
+      <section class="gl-story" aria-label="What happened so far" hidden>
+        <p>Nothing has happened yet.</p>
+        <ol></ol>
+      </section>`;
     const find = (selector) => this.root.querySelector(selector);
     [this.chip, this.panels, this.bar] = [".gl-chip", ".gl-panels", ".gl-bar"].map(find);
     [this.scrubber, this.place, this.state] = [".gl-scrubber", ".gl-place", ".gl-state"].map(find);
     [this.message, this.progress, this.speeds] = [".gl-message", ".gl-progress i", ".gl-speed"].map(find);
-    this.playButton = find(".gl-play");
+    [this.playButton, this.story, this.voice] = [".gl-play", ".gl-story", ".gl-said"].map(find);
     this.buttons = this.root.querySelectorAll(".gl-button");
     this.chip.textContent = ghostText;
     this.nearness = new IntersectionObserver((seen) => this.#see(seen), { rootMargin: NEAR });
@@ -365,6 +393,7 @@ class Player {
     Object.assign(this.scrubber, { max: String(this.last), value: String(this.frame), disabled: this.last === 0 });
     this.scrubber.setAttribute("aria-valuetext", text || "no frame yet");
     this.scrubber.style.setProperty("--gl-share", String(this.last ? this.frame / this.last : 0));
+    this.#showStory();
     for (const each of this.buttons) each.disabled = !this.arrived;
     const [name, label] = this.moving && this.arrived ? ["pause", "Pause"] : ["play", this.live && this.arrived ? "Go on" : "Play"];
     if (this.playButton.dataset.icon === name && this.playButton.ariaLabel === label) return;
@@ -373,16 +402,28 @@ class Player {
     this.playButton.querySelector("path").setAttribute("d", ICONS[name]);
   }
 
+  /** What has happened up to the frame, the newest in view. */
+  #showStory() {
+    const happened = this.told.filter(({ mark }) => mark.frame <= this.frame).length;
+    if (this.happened === happened) return;
+    this.happened = happened;
+    this.told.forEach(({ entry }, i) => (entry.hidden = i >= happened));
+    this.story.querySelector("p").hidden = happened > 0;
+    this.story.scrollTop = this.story.scrollHeight;
+  }
+
   #showState() {
     const { state, progress, error } = this.body;
     const text = sayState(this.body);
     if (this.state.textContent !== text) this.state.textContent = text;
     // A screen reader hears what became of the run, and not the seconds counting down.
-    if (this.root.dataset.state !== state) this.root.querySelector(".gl-said").textContent = `run ${state}`;
+    if (this.root.dataset.state !== state) this.voice.textContent = `run ${state}`;
     this.root.dataset.state = state;
     this.panels.setAttribute("aria-busy", String(this.live));
     this.progress.style.width = `${100 * progress}%`;
     this.progress.parentElement.hidden = !this.live;
+    // Where nothing happened to the end there is no story, unless its place was kept meanwhile.
+    if (this.body.marks && (this.live || this.told.length)) this.story.hidden = false;
     this.message.hidden = !error;
     this.message.textContent = error;
   }
@@ -391,7 +432,7 @@ class Player {
     this.message.hidden = false;
     this.message.textContent = sentence;
     this.panels.setAttribute("aria-busy", "false");
-    this.told.onShown?.();
+    this.listeners.onShown?.();
   }
 
   dispose() {
