@@ -520,7 +520,7 @@ def _draw(run: Run) -> None:
     json.dumps(run_json.state(run), allow_nan=False)
     curves_csv(run)
     thumbnail(run.lesson.panels(run.knobs)[0].figure(run.recording))
-    for kept in (run_json.panels_json, run_json._panels):  # for readers; here it would count as an import's memory
+    for kept in (run_json.charts_json, run_json._panels):  # for readers; here it would count as an import's memory
         kept.cache_clear()
 
 
