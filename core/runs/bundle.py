@@ -25,6 +25,7 @@ from core.device import MOST_THREADS
 from core.frames import Array, Recording
 from core.knobs import KnobError, Knobs, clip
 from core.lesson import AnyLesson
+from core.narrator import marks
 from core.panels import Grow, Switch
 from core.runs import packing
 from core.runs.packing import MOST_MANIFEST, Damaged, Foreign, plain_facts, record, seal, unseal
@@ -247,6 +248,7 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
     json.dumps([claim.plain() for claim in lesson.claims(knobs, recording)], default=np.generic.item, allow_nan=False)
     lesson.predict.reveal(lesson.facts(knobs, recording))
     lesson.diverged(knobs, recording)
+    marks(recording, lesson.watches(knobs), lesson.axis, len(recording))
 
 
 def _is_plain(picture: Array) -> bool:
