@@ -3,6 +3,8 @@
     python -m core list [--json]
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
     python -m core script SLUG [--preset NAME] [--set knob=value ...]
+    python -m core export KEY [--out FILE]
+    python -m core import FILE ...
     python -m core data get NAME
     python -m core gallery build [SLUG ...]
     python -m core gallery verify
@@ -26,6 +28,8 @@ from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.places import gallery_to_write
+from core.runs import bundle
+from core.runs.bundle import BundleError
 from core.runs.engines import EngineError, InThread
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull, Runner
@@ -49,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
     try:
         status: int = asked.act(asked)
-    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull) as error:
+    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError) as error:
         print(error, file=sys.stderr)
         return 2
     except (EngineError, StoreError) as error:
@@ -77,6 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
     run.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     run.set_defaults(act=_run)
+
+    export = commands.add_parser("export", help="a stored run as one file, for another server")
+    export.add_argument("key", help="its name, as `run` prints it")
+    export.add_argument("--out", type=Path, metavar="FILE", help="where to; beside you, named after it, where left out")
+    export.set_defaults(act=_export)
+
+    bring = commands.add_parser("import", help="store runs that other machines exported")
+    bring.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    bring.set_defaults(act=_import)
 
     sets = commands.add_parser("data", help="data sets").add_subparsers(required=True, metavar="ACTION")
     get = sets.add_parser("get", help="download a data set")
@@ -217,6 +230,38 @@ def _value(text: str) -> Any:
         return text
 
 
+def _export(asked: argparse.Namespace) -> int:
+    run = Store.default(LESSONS).get(asked.key)
+    if run is None:
+        raise UsageError(f"{clip(asked.key)} is no run that is stored here; run prints the name of each.")
+    packed = bundle.export(run)
+    out: Path = asked.out or Path(bundle.name_of(run))
+    try:
+        out.write_bytes(packed)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}); choose another place with --out.") from error
+    print(f"{out}: {run.lesson.title}, {run.lesson.name_of(run.knobs)}, {len(packed) / 1000:.0f} kB")
+    return 0
+
+
+def _import(asked: argparse.Namespace) -> int:
+    """Store what can be; a sentence for each file that cannot."""
+    store, refused = Store.default(LESSONS), 0
+    for path in asked.files:
+        try:
+            with path.open("rb") as file:
+                packed = file.read(bundle.MOST_BYTES + 1)  # one more shows that it is too long
+            run, new = bundle.bring_in(packed, store)
+        except (OSError, BundleError) as error:
+            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            print(f"{path}: {said}", file=sys.stderr)
+            refused += 1
+        else:
+            told = f"imported, trained on {run.device}" if new else "here already, left as it is"
+            print(f"{path}: {run.lesson.title}, {run.lesson.name_of(run.knobs)}: {told} (run {run.key})")
+    return 1 if refused else 0
+
+
 def _get(asked: argparse.Namespace) -> int:
     _download(asked.name)
     print(f"{asked.name} is here.")
@@ -245,6 +290,7 @@ def _build(asked: argparse.Namespace) -> int:
                     data=made.data,
                     gallery=gallery,
                     fresh=asked.fresh,
+                    imported=made.imported,
                 )
             failed += run.manifest is None
             print(f"{lesson.slug} · {name}: {run.state}, {run.seconds:.1f} s on {run.device}, {_size(gallery, run)}")

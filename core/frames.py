@@ -5,7 +5,7 @@ its recording and cannot tell whether it is live, from the cache or from another
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -135,26 +135,35 @@ class Recording:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Array]) -> "Recording":
-        """A recording from what `arrays` gave. Raises `KeyError` or `ValueError` on anything else."""
-        made = cls()
-        made._steps = [float(step) for step in arrays["steps"]]
-        made.progress = float(arrays["progress"])
-        for name in arrays:
-            kind, _, rest = name.partition("/")
-            if not rest.endswith("/frames"):
-                continue
-            title = rest.removesuffix("/frames")
-            frames = [int(k) for k in arrays[name]]
-            if any(not 0 <= k < len(made._steps) for k in frames) or frames != sorted(set(frames)):
-                raise ValueError(f"{name}: frame numbers that no recording has")
-            if kind == "curve":
-                values = list(np.asarray(arrays[f"curve/{title}/values"], dtype=np.float64))
-                columns = made._curves
+        """A recording from what `arrays` gave, and from nothing else: `KeyError` or `ValueError`.
+
+        Memory goes to what is there, never to what a shape promises: an array of no numbers may claim any length.
+        """
+        made, left = cls(), dict(arrays)
+        steps, progress = left.pop("steps"), left.pop("progress")
+        if steps.ndim != 1 or steps.dtype != np.float64 or not (steps[1:] >= steps[:-1]).all():
+            raise ValueError("steps: they fall, or are no numbers")
+        if progress.ndim or progress.dtype != np.float64:
+            raise ValueError("progress: it is no number")
+        made._steps, made.progress = steps.tolist(), float(progress)
+        for place in [name for name in arrays if name.endswith("/frames")]:
+            column = place.removesuffix("/frames")
+            kind, _, title = column.partition("/")
+            columns, stacked = {"curve": (made._curves, "values"), "picture": (made._pictures, "stack")}[kind]
+            frames = left.pop(place)
+            rising = frames.ndim == 1 and frames.dtype == np.int64 and (frames[1:] > frames[:-1]).all()
+            if not rising or not len(frames) or not 0 <= frames[0] <= frames[-1] < len(steps):
+                raise ValueError(f"{place}: frame numbers that no recording has")
+            values: Array | Sequence[Array]
+            if kind == "picture" and f"{column}/stack" not in left:
+                values = [left.pop(f"{column}/{i}") for i in range(len(frames))]
             else:
-                stack = arrays.get(f"picture/{title}/stack")
-                values = [arrays[f"picture/{title}/{i}"] for i in range(len(frames))] if stack is None else list(stack)
-                columns = made._pictures
-            columns[title] = list(zip(frames, values, strict=True))
+                values = left.pop(f"{column}/{stacked}")
+                if not values.ndim or len(values) != len(frames) or (kind == "curve" and values.dtype != np.float64):
+                    raise ValueError(f"{column}: values that are not one for each frame, or no numbers")
+            columns[title] = list(zip(frames.tolist(), values, strict=True))
+        if left:
+            raise ValueError(f"{min(left)}: an array that belongs to nothing")
         return made
 
     def _cut(

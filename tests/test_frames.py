@@ -84,6 +84,25 @@ def test_arrays_that_no_recording_gives_are_refused(frames):
         Recording.from_arrays(arrays)
 
 
+@pytest.mark.parametrize(
+    ("name", "array", "said"),
+    [
+        ("steps", np.array([0.0, 2.0, 1.0]), "they fall"),
+        ("steps", np.array([0.0, np.nan, 1.0]), "they fall"),
+        ("steps", np.array([0, 1, 2]), "no numbers"),
+        ("progress", np.array([1.0]), "it is no number"),
+        ("curve/loss/values", np.empty((10**12, 0)), "not one for each frame"),
+        ("curve/loss/values", np.array(1.0), "not one for each frame"),
+        ("curve/loss/values", np.ones((2, 2), "f4"), "or no numbers"),
+        ("curve/loss/more", np.ones(2), "belongs to nothing"),
+        ("curve/alone/values", np.ones(2), "belongs to nothing"),
+    ],
+)
+def test_arrays_are_taken_for_a_recording_only_as_a_recording_gives_them(name, array, said):
+    with pytest.raises(ValueError, match=said):
+        Recording.from_arrays({**made().arrays(), name: array})
+
+
 def test_readers_see_whole_frames_while_another_thread_appends():
     recording, torn = Recording(), []
 

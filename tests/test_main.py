@@ -1,12 +1,14 @@
 """The command line: the headless face of the same core."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 import torch
 
 from core.__main__ import _claims_that_broke, main
+from core.device import cores
 from core.lessons import CURRICULUM, LESSONS
 from core.runs.run import Run, State
 from core.scripts import script
@@ -77,6 +79,8 @@ def test_a_list_is_set_as_json_and_a_preset_gives_the_rest(capsys):
         (["run", "dying-relu", "--set", "nets=" + "9" * 5000], "nets = "),
         (["run", "dying-relu", *SMALL, "--device", "abacus"], "abacus"),
         (["gallery", "build", "no-such"], "no-such is no lesson"),
+        (["export", "0" * 32], "is no run that is stored here; run prints the name of each."),
+        (["export", "../../etc/passwd"], "../../etc/passwd is no run that is stored here"),
         (["data", "get", "no-such"], "no-such"),
     ],
 )
@@ -107,6 +111,64 @@ def test_missing_data_ends_in_one_sentence_and_status_2(monkeypatch, tmp_path, c
     captured = capsys.readouterr()
     assert str(tmp_path) in captured.err
     assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_a_run_is_exported_and_on_another_machine_imported(capsys, monkeypatch, tmp_path):
+    main([*RELU, "--json"])
+    made = last_line(capsys)
+    out = tmp_path / "run.glab"
+    assert main(["export", made["key"], "--out", str(out)]) == 0
+    assert str(out) in capsys.readouterr().out
+
+    monkeypatch.setenv("GRADIENT_LAB_CACHE", str(tmp_path / "another"))
+    assert main(["import", str(out)]) == 0
+    assert f"imported, trained on {made['device']} (run {made['key']})" in capsys.readouterr().out
+    (manifest,) = (tmp_path / "another").glob("runs/dying-relu/*/run.json")
+    assert json.loads(manifest.read_text())["imported"] is True
+    assert main(["import", str(out)]) == 0
+    assert "here already, left as it is" in capsys.readouterr().out
+    assert main([*RELU, "--json"]) == 0
+    assert last_line(capsys) == made, "it opens instead of being trained"
+
+
+def test_without_a_place_a_run_is_exported_under_its_name(capsys, monkeypatch, tmp_path):
+    lesson = LESSONS["dying-relu"]
+    key = lesson.key(lesson.presets["Classroom"])
+    monkeypatch.chdir(tmp_path)
+    assert main(["export", key]) == 0
+    assert [path.name for path in tmp_path.glob("*.glab")] == [f"dying-relu-{key[:8]}.glab"]
+
+
+def test_files_that_cannot_be_imported_get_a_sentence_each_and_the_others_are(capsys, tmp_path, cache):
+    lesson = LESSONS["dying-relu"]
+    good, bad, missing = (tmp_path / name for name in ("good.glab", "bad.glab", "missing.glab"))
+    main([*RELU, "--json"])
+    key = last_line(capsys)["key"]
+    main(["export", key, "--out", str(good)])
+    shutil.rmtree(cache)
+    bad.write_bytes(good.read_bytes()[:-1])
+    capsys.readouterr()
+    assert main(["import", str(bad), str(missing), str(tmp_path), str(good)]) == 1
+    captured = capsys.readouterr()
+    assert f"imported, trained on CPU, {cores()} core" in captured.out
+    refused = captured.err.strip().splitlines()
+    assert [line.partition(": ")[0] for line in refused] == [str(bad), str(missing), str(tmp_path)]
+    assert "its frames are not those that its manifest vouches for; export it again" in refused[0]
+    assert "No such file" in refused[1]
+    assert list(cache.glob(f"runs/{lesson.slug}/{key}/run.json"))
+
+
+def test_an_imported_run_goes_into_the_gallery_as_one(capsys, monkeypatch, tmp_path, cache):
+    lesson = LESSONS["dying-relu"]
+    small = {"Classroom": lesson.shrunk(lesson.presets["Classroom"])}
+    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    main(["run", "dying-relu"])
+    main(["export", lesson.key(small["Classroom"]), "--out", str(tmp_path / "run.glab")])
+    shutil.rmtree(cache)
+    main(["import", str(tmp_path / "run.glab")])
+    assert main(["gallery", "build", "dying-relu"]) == 0
+    (manifest,) = cache.glob("gallery/dying-relu/*/run.json")
+    assert json.loads(manifest.read_text())["imported"] is True
 
 
 def test_a_run_that_fails_ends_in_one_sentence_and_status_1(monkeypatch, capsys):

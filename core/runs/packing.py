@@ -42,24 +42,38 @@ def pack(arrays: Mapping[str, Array]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes) -> Recording:
-    """The recording whose arrays `pack` packed; `Damaged` on anything else."""
+def unpack(data: bytes, most: int = MOST_ARRAYS) -> Recording:
+    """The recording whose arrays `pack` packed; `Damaged` on anything else, or on more than `most` bytes of arrays."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
             size = sum(member.file_size for member in members)
-            if size > MOST_ARRAYS:
-                raise Damaged(f"its arrays unpack to {size} bytes, more than {MOST_ARRAYS}")
+            if size > most:
+                raise Damaged(f"its arrays unpack to {size} bytes, more than {most}")
             names = [member.filename.removesuffix(".npy") for member in members]
             if len(set(names)) < len(names):
                 raise Damaged("it names an array twice")
-            # A member gives at most its declared size, whatever is behind it.
-            arrays = {name: _array(archive.read(member)) for name, member in zip(names, members, strict=True)}
+            arrays = {name: _array(_read(archive, member)) for name, member in zip(names, members, strict=True)}
         return Recording.from_arrays(arrays)
     except Damaged:
         raise
     except Exception as error:  # zipfile, zlib and NumPy raise some ten kinds on bytes that are not theirs
         raise Damaged(f"its arrays cannot be read ({type(error).__name__}: {error})") from error
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """A member's bytes, never more than it declares.
+
+    Asked for all that there is, `zipfile` unpacks first and cuts to the declared size afterwards; and LZMA and bzip2 it
+    unpacks whole however much is asked for.
+    """
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Damaged("an array that is packed in another way")
+    with archive.open(member) as file:
+        data = file.read(member.file_size)
+    if len(data) != member.file_size:
+        raise Damaged("an array that is shorter than it declares")
+    return data
 
 
 def _array(data: bytes) -> Array:

@@ -46,7 +46,11 @@ class FileRecord(BaseModel):
 
 
 class Manifest(BaseModel):
-    """`run.json` of a stored run: what produced it, on what, and what came out."""
+    """`run.json` of a stored run: what produced it, on what, and what came out.
+
+    `imported`: it came as a file from another machine. Where and how long it trained is what that file says; its facts
+    and claims were computed here, from its frames.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     format: int = 1
@@ -64,6 +68,7 @@ class Manifest(BaseModel):
     facts: dict[str, float | None]
     claims: list[dict[str, Any]]
     files: dict[str, FileRecord] = {}
+    imported: bool = False
 
 
 @dataclass(eq=False)
@@ -105,6 +110,11 @@ class Run:
         if self.wall_seconds is not None:
             return self.wall_seconds
         return 0.0 if self.started is None else time.monotonic() - self.started
+
+    @property
+    def imported(self) -> bool:
+        """Whether it came as a file from another machine."""
+        return self.manifest is not None and self.manifest.imported
 
     @property
     def facts(self) -> Facts:

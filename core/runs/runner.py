@@ -19,6 +19,7 @@ from core.cost import Calibration, check, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
+from core.runs import bundle
 from core.runs.engines import Engine, EngineError, Stopped
 from core.runs.run import Run, State
 from core.runs.store import Store, StoreError
@@ -169,6 +170,15 @@ class Runner:
             self._line.put(Job(run, asker, where, seconds, fresh))
             self.changed.notify_all()
         return run
+
+    def bring_in(self, data: bytes) -> tuple[Run, bool]:
+        """`bundle.bring_in`, and the run is shown from now on instead of an attempt here that came to nothing."""
+        run, new = bundle.bring_in(data, self.store)
+        with self.changed:
+            ended = self._recent.get(run.key)
+            if ended is not None and ended.state is not State.DONE:
+                del self._recent[run.key]
+        return run, new
 
     def stop(self, run: Run, asker: str | None) -> bool:
         """Take back what `asker` asked for; None, the operator, takes back for all.

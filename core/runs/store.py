@@ -61,7 +61,8 @@ JOBS, INTERRUPTED, PARTIAL, ASIDE = ".jobs", ".interrupted", ".partial", "set-as
 PATIENCE = 10.0  # seconds to wait for another process that writes
 MOST_LOADED = 256 * 2**20  # bytes of recordings kept in memory
 
-SAVING = "The run is finished but could not be saved"
+SAVING = ("The run is finished but could not be saved", "press Run again")
+TAKING_IN = ("The imported run could not be saved", "import it again")
 CAUSES = {
     errno.ENOSPC: "no space left in {where}; free some space",
     errno.EDQUOT: "the quota for {where} is used up; free some space",
@@ -113,6 +114,11 @@ class Listed:
     def device(self) -> str:
         """What it trained on."""
         return self.manifest.device
+
+    @property
+    def imported(self) -> bool:
+        """Whether it came as a file from another machine."""
+        return self.manifest.imported
 
     @property
     def facts(self) -> Facts:
@@ -236,6 +242,7 @@ class Store:
         data: str | None,
         gallery: Path | None = None,
         fresh: bool = False,
+        imported: bool = False,
     ) -> Run:
         """Store a finished run. When this returns, it survives `kill -9` and power loss.
 
@@ -246,6 +253,7 @@ class Store:
             data: the data set it saw, or None.
             gallery: where to store it instead of among this machine's own runs.
             fresh: replace the stored run of the same key; otherwise that one stays (commit wins).
+            imported: it was trained on another machine and came as a file.
 
         Returns:
             The run that lies on disk now: `run`, or the equal one that lay there before.
@@ -254,11 +262,12 @@ class Store:
             StoreError: it could not be saved. `run` is as it was, nothing half-written is ever shown, and a run
                 stored under its key before is still there.
         """
+        trying, once_more = TAKING_IN if imported else SAVING
         arrays = run.recording.arrays()
         size = sum(array.nbytes for array in arrays.values())
         if size > MOST_ARRAYS:
             raise StoreError(
-                f"{SAVING}: its frames take {size / 2**20:.0f} MB, more than the {MOST_ARRAYS / 2**20:.0f} MB a "
+                f"{trying}: its frames take {size / 2**20:.0f} MB, more than the {MOST_ARRAYS / 2**20:.0f} MB a "
                 "stored run may take; choose fewer passes, nets or pictures."
             )
         frames = pack(arrays)
@@ -277,11 +286,12 @@ class Store:
             facts=plain_facts(run.facts),
             # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
             claims=json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item)),
+            imported=imported,
         )
         root = self.runs if gallery is None else gallery
         origin: Origin = "runs" if gallery is None else "gallery"
         folder = root / manifest.slug / manifest.key
-        with self._writing(root, SAVING, then=" and press Run again"):
+        with self._writing(root, trying, then=f" and {once_more}"):
             self._make(folder.parent)
             stored = self._settle(folder, origin)
             if stored is not None and not fresh:

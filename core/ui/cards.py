@@ -1,5 +1,6 @@
 """Cards: a stored run at a glance, with its living thumbnail."""
 
+import re
 from html import escape
 
 import streamlit as st
@@ -7,6 +8,7 @@ import streamlit as st
 from core.claims import SIGNS, Claim
 from core.knobs import spell
 from core.lesson import Facts
+from core.runs.store import Listed
 
 
 def picture(key: str | None, alt: str) -> None:
@@ -15,6 +17,25 @@ def picture(key: str | None, alt: str) -> None:
     if key is not None:
         inner = f'<img src="api/runs/{escape(key)}/thumbnail.svg" alt="{escape(alt, quote=True)}" loading="lazy">'
     st.html(f'<div class="gl-card">{inner}</div>')
+
+
+def as_text(words: str) -> str:
+    """Words of somebody else's, for where Streamlit reads Markdown: they are seen as they are, and do nothing.
+
+    An address is made a link behind Markdown's back, escaped or not; a word joiner, which nobody sees, prevents that.
+    """
+    unlinked = re.sub(r"(?<=\w)(?=[.:@][\w/])", "\u2060", words)
+    return re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", unlinked)
+
+
+def trained(run: Listed) -> str:
+    """How long a stored run trained, and on what."""
+    return f"{run.wall_seconds:.1f} s on {as_text(run.device)}"
+
+
+def badge(run: Listed) -> str:
+    """A mark on what came as a file from another machine; nothing on the others."""
+    return " :violet-badge[imported]" if run.imported else ""
 
 
 def tally(claims: list[Claim]) -> str:

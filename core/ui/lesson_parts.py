@@ -16,6 +16,7 @@ from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
 from core.ui import state
+from core.ui.cards import as_text
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
 
@@ -77,8 +78,13 @@ def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
 
 def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
+    where = "imported from another server" if run.imported else where
     if knobs is None or run.knobs == knobs:
-        return f"Shown: {where}, {run.device}." if run.state is not State.QUEUED else "In line: it starts by itself."
+        return (
+            f"Shown: {where}, {as_text(run.device)}."
+            if run.state is not State.QUEUED
+            else "In line: it starts by itself."
+        )
     other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
     return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
 
@@ -227,6 +233,8 @@ def take_home(run: Run) -> None:
         files = {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
         if has_script(run.lesson):
             files["script.py"] = "A script for your notebook"
+        if run.manifest is not None:
+            files["bundle.glab"] = "One file for another server"
         links = (f'<a href="api/runs/{run.key}/{file}" download>{words}</a>' for file, words in files.items())
         st.html(f'<p class="gl-files">{" ".join(links)}</p>')
         if has_script(run.lesson):

@@ -23,6 +23,8 @@ EVERYWHERE = """
 .gl-files a { color: light-dark(#155a96, #7fbcf2); }
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
+.gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; }
+.gl-files a { color: inherit; }
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
 .gl-beside { overflow-x: auto; }
 .gl-beside table { border-collapse: collapse; font-size: .93rem; line-height: 1.35; }

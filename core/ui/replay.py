@@ -49,6 +49,7 @@ def replay_html(run: Run) -> bytes:
     """The whole file, about five megabytes, nearly all of them the chart library."""
     name = f"{run.lesson.title}: {run.lesson.name_of(run.knobs)}"
     origin = f"{name} · {run.lesson.origin} · trained {run.created:%Y-%m-%d} on {run.device}"
+    origin += ", imported" if run.imported else ""
     modules = {
         "gradient-lab/chart": _module("chart.js"),
         "gradient-lab/player": _module("player.js"),
@@ -87,6 +88,8 @@ def provenance(run: Run) -> list[tuple[str, str]]:
     lines += [("device", run.device), ("trained", f"{run.created:%Y-%m-%d %H:%M} UTC, for {run.seconds:.1f} s")]
     if run.manifest is not None:
         lines += [("torch threads", str(run.manifest.threads)), ("data", run.manifest.data or "none")]
+        if run.imported:
+            lines.append(("imported", "as a file from another machine; facts and claims were computed here"))
         lines += [(name, version) for name, version in run.manifest.versions.items()]
         lines += [(f"SHA-256 of {name}", file.sha256) for name, file in run.manifest.files.items()]
     return lines

@@ -20,6 +20,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from core.knobs import clip
+from core.runs import bundle
+from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
 from core.ui.overlay import LEAST, MOST, compared_json, pick
@@ -80,6 +82,9 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def code(request: Request) -> Response:
         return _script(request, runs())
 
+    def to_go(request: Request) -> Response:
+        return _to_go(request, runs())
+
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/compare", comparison),
@@ -88,6 +93,7 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
         Route("/api/runs/{key}/curves.csv", table),
         Route("/api/runs/{key}/replay.html", replay),
         Route("/api/runs/{key}/script.py", code),
+        Route("/api/runs/{key}/bundle.glab", to_go),
     ]
 
 
@@ -201,6 +207,17 @@ def _script(request: Request, runs: Runs) -> Response:
     if not has_script(run.lesson):
         return _refuse(404, f"The lesson {run.lesson.slug} has no script; its code stands on its page.")
     return _file(script(run.lesson, run.knobs).encode(), f"{run.lesson.slug}-{run.key[:8]}.py", "text/x-python")
+
+
+def _to_go(request: Request, runs: Runs) -> Response:
+    """A stored run as one file that another server imports."""
+    run = _run(request, runs)
+    if run is None:
+        return _refuse(404, NO_SUCH_RUN)
+    try:
+        return _file(bundle.export(run), bundle.name_of(run), "application/octet-stream")
+    except BundleError as error:
+        return _refuse(409, str(error))
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

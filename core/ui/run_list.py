@@ -8,8 +8,11 @@ import streamlit as st
 
 from core.cost import spell_seconds
 from core.lesson import AnyLesson
+from core.runs import bundle
+from core.runs.bundle import BundleError
 from core.runs.run import Run, State
-from core.ui import state
+from core.runs.store import StoreError
+from core.ui import cards, state
 
 PageOf = Callable[[AnyLesson], Any]
 PER_PAGE = 20
@@ -74,6 +77,35 @@ def find_again(page: PageOf) -> None:
     _open(run.lesson, run, page)
 
 
+def bring_in(page: PageOf) -> None:
+    """A field for a run that was trained on another server, as a file."""
+    st.subheader("Bring a run from another server", anchor=False)
+    with st.form("import", clear_on_submit=True, border=False):
+        file = st.file_uploader(
+            "Its file, from “Take it home” there",
+            type=bundle.SUFFIX,
+            max_upload_size=bundle.MOST_BYTES // 2**20,
+            key="bundle",
+        )
+        pressed = st.form_submit_button("Import", icon=":material/upload_file:")
+    if not pressed:
+        return
+    if file is None:
+        st.warning("Choose a file first.", icon=":material/upload_file:")
+        return
+    try:
+        run, new = state.runner().bring_in(file.getvalue())
+    except (BundleError, StoreError) as error:
+        st.error(cards.as_text(str(error)), icon=":material/block:")
+        return
+    words = f"**{run.lesson.title}** · {cards.as_text(run.lesson.name_of(run.knobs))}"
+    if new:
+        st.success(f"Imported: {words}, trained on {cards.as_text(run.device)}.", icon=":material/check:")
+    else:
+        st.info(f"{words} is here already, and stays as it is: the file was left out.", icon=":material/inventory_2:")
+    _open(run.lesson, run, page)
+
+
 def stored(page: PageOf, compare: "st.Page") -> None:
     """Everything on disk, newest first, a page at a time; each can be opened, and compared with others."""
     runs = [each for each in state.runner().store.list() if each.origin == "runs"]
@@ -85,8 +117,8 @@ def stored(page: PageOf, compare: "st.Page") -> None:
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
         words, when, link, beside = st.columns([5, 3, 1, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
-        when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {run.wall_seconds:.1f} s on {run.device}")
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}")
+        when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {cards.trained(run)}")
         with link:
             _open(run.lesson, run, page)
         beside.page_link(compare, label="Compare", query_params={"runs": run.key})

@@ -33,6 +33,7 @@ def _points(figure: go.Figure, trace: Any) -> tuple[np.ndarray[Any, Any], np.nda
     if trace.x is None or trace.y is None:
         return np.empty(0), np.empty(0)
     x, y = (np.asarray(values, dtype=float) for values in (trace.x, trace.y))
+    x, y = (values[: min(len(x), len(y))] for values in (x, y))  # as the chart does
     with np.errstate(divide="ignore", invalid="ignore"):
         x = np.log10(x) if figure.layout.xaxis.type == "log" else x
         y = np.log10(y) if figure.layout.yaxis.type == "log" else y

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from core.lessons import LESSONS
+from core.runs import bundle
+from core.runs.store import Store
+
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -157,6 +161,36 @@ def test_the_runs_page_finds_a_run_by_its_link(base, page):
     page.get_by_role("textbox", name="Its link, or its name").fill(link, timeout=WAIT)
     page.keyboard.press("Enter")
     page.get_by_text("· done").first.wait_for(timeout=WAIT)
+
+
+def test_a_run_is_taken_from_one_server_to_another_and_text_of_others_stays_text(base, page, tmp_path):
+    page.goto(f"{base}/width-and-interpolation")
+    page.get_by_text("Take it home").click(timeout=WAIT)
+    with page.expect_download(timeout=WAIT) as download:
+        page.get_by_role("link", name="One file for another server").click(timeout=WAIT)
+    assert re.fullmatch(r"width-and-interpolation-[0-9a-f]{8}\.glab", download.value.suggested_filename)
+    taken = Path(download.value.path()).read_bytes()
+
+    text = "<b>H200</b> **x** [y](http://evil.example) www.evil.example"
+    run, _ = bundle.read(taken, LESSONS)
+    run.knobs = run.knobs.model_copy(update={"seed": 4711})
+    run.key, run.device = run.lesson.key(run.knobs), text
+    other = Store(tmp_path / "other", [], LESSONS).commit(
+        run, threads=1, versions={}, data=run.lesson.dataset(run.knobs)
+    )
+    page.goto(f"{base}/runs")
+    page.locator("input[type=file]").set_input_files(
+        {"name": "other.glab", "mimeType": "application/octet-stream", "buffer": bundle.export(other)}
+    )
+    page.get_by_text("other.glab").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Import").click(timeout=WAIT)
+    said = page.get_by_test_id("stAlert")
+    said.get_by_text("Imported:").wait_for(timeout=WAIT)
+    assert said.inner_text().replace("\u2060", "").endswith(f"trained on {text}.")
+    assert page.get_by_role("link", name="evil").count() == 0
+    page.get_by_role("link", name="Open").first.click()
+    page.get_by_text("Shown: imported from another server").wait_for(timeout=WAIT)
+    expect_state(page, "done")
 
 
 @pytest.mark.parametrize("path", ["/", "/gallery", "/runs", "/dying-relu", "/width-and-interpolation"])

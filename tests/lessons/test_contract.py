@@ -18,7 +18,8 @@ from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.narrator import MOST, Kind, marks
 from core.places import GALLERY
-from core.runs.run import Run
+from core.runs import bundle
+from core.runs.run import Run, State
 from core.runs.store import Store
 
 CPU = torch.device("cpu")
@@ -181,6 +182,17 @@ def _points(delta: list[dict[str, Any]]) -> dict[Any, Any]:
         for part in delta
         for frame, value in zip(part["frames"], part.get("y", part.get("values")), strict=True)
     }
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_its_runs_can_go_to_another_server(lesson, name, recordings, tmp_path):
+    here, there = (Store(tmp_path / each, [], LESSONS) for each in ("here", "there"))
+    knobs = lesson.shrunk(lesson.presets[name])
+    run = Run(lesson, knobs, lesson.key(knobs), recording=recordings[lesson.slug, name], state=State.DONE)
+    here.commit(run, threads=1, versions={}, data=lesson.dataset(knobs))
+    found, new = bundle.bring_in(bundle.export(run), there)
+    assert new
+    assert (found.key, found.facts, found.claims) == (run.key, run.facts, run.claims)
 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)

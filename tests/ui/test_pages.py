@@ -6,8 +6,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.lessons import CURRICULUM, LESSONS
-from core.places import ROOT
-from core.runs.run import State
+from core.places import GALLERY, ROOT
+from core.runs import bundle
+from core.runs.run import Run, State
+from core.runs.store import Store
 from core.ui import state
 
 RELU = LESSONS["dying-relu"]
@@ -150,6 +152,68 @@ def test_a_preset_sets_every_knob():
     assert at.select_slider(key="dying-relu/depth").value == 10
     assert said(at, "optimizer") == "nesterov"
     assert "width" not in at.query_params
+
+
+def runs_page() -> AppTest:
+    def script() -> None:
+        import streamlit as st
+
+        from core.ui import run_list
+
+        def page(lesson):
+            return st.Page(lambda: None, url_path=lesson.slug, title=lesson.title)
+
+        st.navigation([page(lesson) for lesson in run_list.state.runner().lessons.values()])
+        run_list.bring_in(page)
+        run_list.stored(page)
+
+    return AppTest.from_function(script, default_timeout=LONG).run()
+
+
+def import_file(at: AppTest, content: bytes) -> AppTest:
+    at.file_uploader(key="bundle").set_value(("run.glab", content, "application/octet-stream"))
+    return next(button for button in at.button if button.label == "Import").click().run()
+
+
+@pytest.fixture
+def elsewhere(tmp_path) -> bytes:
+    """A run of another server, as a file; its device is called what no device is."""
+    store = Store(tmp_path / "elsewhere", [GALLERY], LESSONS)
+    run = store.find(RELU, RELU.presets["Classroom"])
+    knobs = RELU.presets["Classroom"].model_copy(update={"seed": 4711})
+    other = Run(RELU, knobs, RELU.key(knobs), device="**H200** <b>", recording=run.recording, state=State.DONE)
+    return bundle.export(store.commit(other, threads=1, versions={}, data=None))
+
+
+def test_a_run_from_another_server_is_imported_once_and_says_so(elsewhere):
+    at = import_file(runs_page(), elsewhere)
+    assert not at.exception
+    assert r"trained on \*\*H200\*\* \<b\>" in at.success[0].value
+    assert ":violet-badge[imported]" in words(at)
+    again = import_file(runs_page(), elsewhere)
+    assert not again.success
+    assert "is here already, and stays as it is" in again.info[0].value
+
+    (stored,) = [run for run in state.runner().store.list() if run.origin == "runs"]
+    page = lesson_page("dying-relu", run=stored.key, seed="4711")
+    assert not page.exception
+    assert r"Shown: imported from another server, \*\*H200\*\* \<b\>." in words(page)
+    assert any(button.label == "Run · instant" for button in page.button)
+    assert any("api/runs/" in each.body and "bundle.glab" in each.body for each in page.html)
+
+
+@pytest.mark.parametrize(("cut", "sentence"), [(0, "is no run of Gradient Lab"), (-1, "its frames are not those")])
+def test_a_file_that_cannot_be_imported_gets_one_sentence(elsewhere, cut, sentence):
+    at = import_file(runs_page(), elsewhere[:cut])
+    assert not at.exception
+    assert [sentence in each.value for each in at.error] == [True]
+    assert not [run for run in state.runner().store.list() if run.origin == "runs"]
+
+
+def test_import_without_a_file_asks_for_one():
+    at = runs_page()
+    at = next(button for button in at.button if button.label == "Import").click().run()
+    assert "Choose a file first." in at.warning[0].value
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,12 @@ import pytest
 
 from core.frames import Frame
 from core.lessons import LESSONS
+from core.places import GALLERY
+from core.runs import bundle
 from core.runs.run import Run, State
+from core.runs.store import Store
 from core.scripts import script
+from core.ui.replay import provenance, replay_html
 from core.ui.routes import routes
 
 LESSON = LESSONS["width-and-interpolation"]
@@ -43,6 +47,10 @@ def run():
 @pytest.fixture
 def get(run):
     """`get(key, file)`: what the route of that file answers."""
+    return served(run)
+
+
+def served(run):
     by_file = {route.path.rpartition("/")[2]: route.endpoint for route in routes(lambda: OneRun(run))}
     return lambda key, file: by_file[file](SimpleNamespace(path_params={"key": key}))
 
@@ -73,12 +81,31 @@ def test_a_lesson_without_a_script_is_refused_in_a_sentence(get, run, monkeypatc
     assert b"has no script" in answer.body
 
 
-@pytest.mark.parametrize("file", ["curves.csv", "script.py", "thumbnail.svg"])
+@pytest.mark.parametrize("file", ["curves.csv", "script.py", "thumbnail.svg", "bundle.glab"])
 @pytest.mark.parametrize("key", ["0" * 32, "nonsense", "../../etc"])
 def test_a_run_that_is_not_there_is_refused_in_a_sentence(get, key, file):
     answer = get(key, file)
     assert answer.status_code == 404
     assert b"no such run" in answer.body
+
+
+def test_a_run_that_is_not_stored_has_no_file_for_another_server(get, run):
+    answer = get(run.key, "bundle.glab")
+    assert answer.status_code == 409
+    assert b"only a stored run can go to another server" in answer.body
+
+
+def test_the_file_for_another_server_is_taken_there(tmp_path):
+    shipped = Store(tmp_path / "here", [GALLERY], LESSONS).find(LESSON, LESSON.presets["Classroom"])
+    answer = served(shipped)(shipped.key, "bundle.glab")
+    assert answer.headers["content-disposition"].endswith(f'{LESSON.slug}-{shipped.key[:8]}.glab"')
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    found, new = bundle.bring_in(answer.body, Store(tmp_path / "there", [], LESSONS))
+    assert (found.key, found.imported, new) == (shipped.key, True, True)
+    assert ("imported", "as a file from another machine; facts and claims were computed here") in provenance(found)
+    assert "imported" not in dict(provenance(shipped))
+    assert b", imported</p>" in replay_html(found)
+    assert b", imported</p>" not in replay_html(shipped)
 
 
 def test_the_thumbnail_is_a_picture(get, run):

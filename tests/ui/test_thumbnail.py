@@ -33,6 +33,11 @@ def test_a_gap_lifts_the_pen():
     assert path.get("d").count("M") == 2
 
 
+def test_a_line_is_as_long_as_the_shorter_of_its_two_lists():
+    (path,) = paths(thumbnail(go.Figure(go.Scatter(x=[0, 1, 2, 3], y=[0, 5]))))
+    assert len(numbers(path)) == 2
+
+
 def test_a_logarithmic_axis_is_drawn_as_one():
     figure = go.Figure(go.Scatter(x=[0, 1, 2], y=[1, 10, 100]), {"yaxis": {"type": "log"}})
     heights = numbers(paths(thumbnail(figure))[0])[:, 1]
