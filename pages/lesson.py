@@ -48,3 +48,4 @@ def show(lesson: AnyLesson) -> None:
     parts.theory_and_code(lesson)
     if run is not None:
         parts.take_home(run)
+    parts.neighbours(lesson, page)

@@ -1,6 +1,8 @@
 """The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -12,6 +14,7 @@ from core.data import DataError
 from core.device import DeviceError
 from core.knobs import Knobs, spell
 from core.lesson import AnyLesson
+from core.lessons import CURRICULUM
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
@@ -245,6 +248,17 @@ def take_home(run: Run) -> None:
         st.code(command(run), language="bash")
         st.caption("Where these numbers come from:")
         st.dataframe(provenance(run), hide_index=True, column_config={"0": "", "1": ""})
+
+
+def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:
+    """The lessons before and after this one, a key each."""
+    at = CURRICULUM.index(lesson)
+    with st.container(horizontal=True, horizontal_alignment="distribute", key="neighbours"):
+        for step, key, icon in ((-1, "p", ":material/arrow_back:"), (1, "n", ":material/arrow_forward:")):
+            if 0 <= at + step < len(CURRICULUM):
+                other = CURRICULUM[at + step]
+                if st.button(other.title, key=f"neighbour{step}", icon=icon, type="tertiary", shortcut=key):
+                    st.switch_page(page(other))
 
 
 def command(run: Run) -> str:

@@ -128,19 +128,29 @@ def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base,
 
 
 def test_the_run_before_stays_pale_behind_and_a_chip_says_what_changed(base, page):
-    page.goto(f"{base}/width-and-interpolation?{SMALL}&passes=4")
+    page.goto(f"{base}/width-and-interpolation?dataset=digits&widths=4,8,12&examples=200&learning_rate=0.01&passes=4")
     press_run(page)
     page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
-    assert page.locator(".gl-chip").is_hidden(), "the run from the gallery has little in common with it"
+    assert page.locator(".gl-chip").is_hidden(), "the run that was shown before has little in common with it"
     page.goto(page.url.replace("passes=4", "passes=6"))
     page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
     page.get_by_role("button", name="Run ·").click(timeout=WAIT)
     page.wait_for_url(re.compile("before=[0-9a-f]{32}"), timeout=WAIT)
-    chip = page.locator(".gl-chip")
-    chip.wait_for(state="visible", timeout=WAIT)
-    assert "passes = 4, now 6" in chip.inner_text()
+    page.locator(".gl-chip", has_text="passes = 4, now 6").wait_for(timeout=WAIT)
     pale = "[...document.querySelectorAll('.js-plotly-plot')].some((p) => p.data.some((t) => /, before$/.test(t.name)))"
     page.wait_for_function(pale)
+
+
+def test_a_key_leads_to_the_next_lesson_and_one_back(base, page):
+    page.goto(f"{base}/dropout")
+    page.get_by_role("heading", level=1).wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Width and interpolation").wait_for(timeout=WAIT)
+    page.keyboard.press("n")
+    page.wait_for_url(re.compile("/width-and-interpolation"), timeout=WAIT)
+    page.get_by_role("heading", level=1, name="Does a wider net").wait_for(timeout=WAIT)
+    page.get_by_role("button", name="Dropout").wait_for(timeout=WAIT)
+    page.keyboard.press("p")
+    page.wait_for_url(re.compile("/dropout"), timeout=WAIT)
 
 
 def test_the_gallery_opens_and_replays_what_ships(base, page):
@@ -188,7 +198,7 @@ def test_a_run_is_taken_from_one_server_to_another_and_text_of_others_stays_text
     said.get_by_text("Imported:").wait_for(timeout=WAIT)
     assert said.inner_text().replace("\u2060", "").endswith(f"trained on {text}.")
     assert page.get_by_role("link", name="evil").count() == 0
-    page.get_by_role("link", name="Open").first.click()
+    page.get_by_test_id("stColumn").filter(has_text="Bring a run").get_by_role("link", name="Open").click()
     page.get_by_text("Shown: imported from another server").wait_for(timeout=WAIT)
     expect_state(page, "done")
 

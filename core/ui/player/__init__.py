@@ -4,6 +4,7 @@ Streamlit only mounts it and says which run; the player fetches the frames itsel
 """
 
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -65,7 +66,7 @@ def player(
         key=key,
         data={
             "run": run_key,
-            "source": source or f"api/runs/{run_key}",
+            "source": source or f"api/runs/{quote(run_key, safe='')}",
             "state": None if state is None else str(state),
             "frame": frame,
             "ghost": ghost and f"api/runs/{ghost}",
