@@ -110,6 +110,7 @@ def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base,
     press_run(page)
     page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
     expect_state(page, "done")
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
     whole = points(page)
     scrubber = page.get_by_role("slider", name=re.compile("frame|moment|scrub", re.I))
     scrubber.focus()

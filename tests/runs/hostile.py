@@ -1,5 +1,7 @@
 """Bundles that somebody made to do harm, or damaged: by kind, drawn by chance, and what must not come of them."""
 
+import ctypes
+import gc
 import gzip
 import hashlib
 import io
@@ -464,6 +466,7 @@ def trial(runs: Sequence[Run], count: int, seed: int, folder: Path) -> Findings:
     (folder / "cache").mkdir(parents=True)
     for run in runs:  # what is imported and computed for the first time is no bundle's doing
         _draw(bundle.read(bundle.export(run), store.lessons)[0])
+    _give_back()
     names, least = list(KINDS), _memory()
     for i in range(count):
         name = names[i % len(names)]
@@ -575,6 +578,13 @@ def _peak() -> Iterator[list[int]]:
         Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     yield peak
     peak[0] = _memory("VmHWM")
+
+
+def _give_back() -> None:
+    """Return to the system what earlier work has freed, or what is taken from it would not show."""
+    gc.collect()
+    with suppress(OSError, AttributeError):  # only the C library of Linux can
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _memory(which: str = "VmRSS") -> int:

@@ -163,9 +163,10 @@ def runs_page() -> AppTest:
         def page(lesson):
             return st.Page(lambda: None, url_path=lesson.slug, title=lesson.title)
 
-        st.navigation([page(lesson) for lesson in run_list.state.runner().lessons.values()])
+        beside = st.Page(lambda: None, url_path="compare", title="Compare")
+        st.navigation([beside, *(page(lesson) for lesson in run_list.state.runner().lessons.values())])
         run_list.bring_in(page)
-        run_list.stored(page)
+        run_list.stored(page, beside)
 
     return AppTest.from_function(script, default_timeout=LONG).run()
 
