@@ -6,6 +6,7 @@ threads, files or queues. `train` is a generator: where a notebook prints, it yi
 
 import hashlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,11 @@ from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
+
+
+def finite(value: Any) -> float | None:
+    """A number as a fact: None, which a manifest can hold and a page shows as unknown, for nan and infinities."""
+    return float(value) if math.isfinite(value) else None
 
 
 @dataclass(frozen=True)

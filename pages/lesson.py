@@ -26,6 +26,9 @@ def show(lesson: AnyLesson) -> None:
     if knobs is not None:
         parts.missing_data(lesson, knobs)
     run = parts.shown_run(lesson, knobs)
+    # Read once, ahead of everything that depends on it: a run may end while the page is drawn, and the player tells of
+    # an end that this page has not drawn yet.
+    known = None if run is None else run.state
     parts.run_bar(lesson, knobs, run, compare.page(page))
     with st.container(key="words"):
         parts.predict(lesson, run)
@@ -37,7 +40,7 @@ def show(lesson: AnyLesson) -> None:
         player(
             run.key,
             key=f"player/{lesson.slug}",
-            state=run.state,
+            state=known,
             frame=state.frame_in_link(),
             ghost=earlier,
             ghost_text=what_changed,

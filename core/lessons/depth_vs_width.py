@@ -20,7 +20,7 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, clip, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference
@@ -508,19 +508,15 @@ def facts(knobs: DepthKnobs, recording: Recording) -> Facts:
     seconds = recording.picture("seconds")
     for depth in charts.depths:
         best = np.nanmin(np.where(charts.depth == depth, np.nan_to_num(test, nan=np.inf), np.inf))
-        found[f"best_test_rmse[{LAYERS[depth - 1]}]"] = _number(best)
-        found[f"best_r2[{LAYERS[depth - 1]}]"] = _number(1 - (best / spread) ** 2) if spread else None
+        found[f"best_test_rmse[{LAYERS[depth - 1]}]"] = finite(best)
+        found[f"best_r2[{LAYERS[depth - 1]}]"] = finite(1 - (best / spread) ** 2) if spread else None
     for i, name in enumerate(charts.names):
-        found[f"test_rmse[{name}]"] = _number(test[i])
-        found[f"train_rmse[{name}]"] = _number(trained[i])
+        found[f"test_rmse[{name}]"] = finite(test[i])
+        found[f"train_rmse[{name}]"] = finite(trained[i])
         found[f"parameters[{name}]"] = float(charts.parameters[i])
         row = charts.depths.index(len(charts.hidden[i]))
-        found[f"train_seconds[{name}]"] = None if seconds is None else _number(seconds[row, i])
+        found[f"train_seconds[{name}]"] = None if seconds is None else finite(seconds[row, i])
     return found
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def claims(knobs: DepthKnobs, recording: Recording) -> list[Claim]:

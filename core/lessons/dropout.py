@@ -18,7 +18,7 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Panel, Still, Switch, lines, reference
@@ -89,13 +89,7 @@ def sample(knobs: DropoutKnobs) -> tuple[Array, Array]:
 # ---- the nets ------------------------------------------------------------------------------------------------------
 
 
-def all_small(weight: Array, bias: Array, rng: np.random.Generator) -> None:
-    """N(0, 0.05²) for weights and biases: Keras' `RandomNormal`, as the notebook."""
-    normal(0.05)(weight, bias, rng)
-    bias[:] = rng.spawn(1)[0].normal(0, 0.05, bias.shape)
-
-
-STARTS: Mapping[str, Init] = {"glorot": INITS["glorot"], "he": INITS["he"], "normal 0.05": all_small}
+STARTS: Mapping[str, Init] = {"glorot": INITS["glorot"], "he": INITS["he"], "normal 0.05": normal(0.05, biases=True)}
 
 
 def rates(knobs: DropoutKnobs) -> list[float]:
@@ -431,21 +425,21 @@ def facts(knobs: DropoutKnobs, recording: Recording) -> Facts:
     dropped = f"p={knobs.rate:g}" + (f", input {knobs.input_rate:g}" if knobs.input_rate else "")
     for curve in ("train_mse", "validation_mse"):
         for name, value in zip((dropped, "p=0"), recording.last(curve).mean(axis=1), strict=True):
-            found[f"{curve}[{name}]"] = _number(value)
+            found[f"{curve}[{name}]"] = finite(value)
     _, errors = recording.curve("validation_mse")  # (frames, 2, data_sets)
     for name, value in zip((dropped, "p=0"), errors.min(axis=0).mean(axis=1), strict=True):
-        found[f"lowest_validation_mse[{name}]"] = _number(value)
+        found[f"lowest_validation_mse[{name}]"] = finite(value)
     gain = gains(recording)
-    found["validation_gain"] = _number(gain.mean())
-    found["validation_gain_spread"] = _number(gain.std(ddof=1)) if len(gain) > 1 else None
+    found["validation_gain"] = finite(gain.mean())
+    found["validation_gain_spread"] = finite(gain.std(ddof=1)) if len(gain) > 1 else None
     found["data_sets_helped"] = float((gain > 0).sum())
     found["gain_by_chance"] = by_chance(gain) if np.isfinite(gain).all() else None
     for curve in ("sample_spread", "sample_gap", "evaluation_difference", "zero_rate_differing"):
-        found[curve] = _number(recording.last(curve)) if curve in recording.curves else None
+        found[curve] = finite(recording.last(curve)) if curve in recording.curves else None
     ratios = recording.picture("ratios")  # (rules, layers)
     for i, rule in enumerate(RULES):
-        found[f"scale_ratio[{rule}]"] = None if ratios is None else _number(ratios[i, 0])
-    found["scale_ratio[notebook, all layers]"] = None if ratios is None else _number(ratios[-1, -1])
+        found[f"scale_ratio[{rule}]"] = None if ratios is None else finite(ratios[i, 0])
+    found["scale_ratio[notebook, all layers]"] = None if ratios is None else finite(ratios[-1, -1])
     return found
 
 
@@ -467,10 +461,6 @@ def tossed(gain: Array) -> Array:
 def by_chance(gain: Array) -> float:
     """How often tossed signs take the mean as far from 0 as it is."""
     return float((tossed(gain) >= abs(gain.mean()) * (1 - 1e-9)).mean())
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def claims(knobs: DropoutKnobs, recording: Recording) -> list[Claim]:

@@ -17,7 +17,7 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
@@ -80,13 +80,7 @@ def spread_out(weight: Array, bias: Array, rng: np.random.Generator) -> None:
         bias[:] = rng.spawn(1)[0].normal(0, 1, bias.shape)
 
 
-def all_small(weight: Array, bias: Array, rng: np.random.Generator) -> None:
-    """N(0, 0.05²) for weights and biases: Keras' `RandomNormal`, as the notebook."""
-    normal(0.05)(weight, bias, rng)
-    bias[:] = rng.spawn(1)[0].normal(0, 0.05, bias.shape)
-
-
-STARTS: Mapping[str, Init] = {"he": spread_out, "normal 0.05": all_small}
+STARTS: Mapping[str, Init] = {"he": spread_out, "normal 0.05": normal(0.05, biases=True)}
 
 
 class Samples:
@@ -591,28 +585,24 @@ def facts(knobs: CureKnobs, recording: Recording) -> Facts:
     errors = {name: settled(recording.curve(name)[1]) for name in ("train_mse", "validation_mse", "test_mse")}
     for i, cure in enumerate(knobs.cures):
         for name, values in errors.items():
-            found[f"{name}[{cure}]"] = _number(values[i].mean())
+            found[f"{name}[{cure}]"] = finite(values[i].mean())
         if "big net" in knobs.cures and cure != "big net":
             difference = beside_big(knobs, errors["test_mse"])[i]
-            found[f"difference[{cure}]"] = _number(difference.mean())
-            found[f"spread[{cure}]"] = _number(_spread(difference[None])[0])
+            found[f"difference[{cure}]"] = finite(difference.mean())
+            found[f"spread[{cure}]"] = finite(_spread(difference[None])[0])
     identity, stops, similar = (recording.picture(name) for name in ("identity", "stops", "quadratic"))
     if identity is not None:
         together, apart, mean = identity
-        found["ensemble_distance"] = _number(together.mean())
-        found["ambiguity"] = _number(apart.mean())
-        found["mean_member_distance"] = _number(mean.mean())
-        found["least_gain"] = _number((mean - together).min())  # by averaging, over the data sets
-    found["ambiguity_residual"] = None if identity is None else _number(np.abs(together - (mean - apart)).max())
+        found["ensemble_distance"] = finite(together.mean())
+        found["ambiguity"] = finite(apart.mean())
+        found["mean_member_distance"] = finite(mean.mean())
+        found["least_gain"] = finite((mean - together).min())  # by averaging, over the data sets
+    found["ambiguity_residual"] = None if identity is None else finite(np.abs(together - (mean - apart)).max())
     if stops is not None:
         found["first_stop"], found["last_stop"] = float(stops.min()), float(stops.max())
     if similar is not None:
         found["cosine"], found["relative_difference"] = float(similar[0].min()), float(similar[1].max())
     return found
-
-
-def _number(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
@@ -646,8 +636,8 @@ def _overfitting(knobs: CureKnobs, recording: Recording, ended: bool, tempted: b
         validation = recording.curve("validation_mse")[1][:, knobs.cures.index(name)]  # (frames, data_sets)
         last = np.maximum(settled(validation), 1e-12)
         training = settled(recording.curve("train_mse")[1])[knobs.cures.index(name)]
-        turn = _number(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
-        ratio = _number(np.median(training / last))
+        turn = finite(np.median(last / np.maximum(validation.min(axis=0), 1e-12)))
+        ratio = finite(np.median(training / last))
     numbers = {"source": "replicas at the notebook's settings", "hint": hint}
     plenty = Claim(
         "Ten times the notebook's points leave next to nothing to cure",

@@ -13,6 +13,7 @@ equal depth are padded to one fleet. All see the same examples in the same order
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import cache
 from itertools import pairwise
 from types import ModuleType
@@ -107,7 +108,8 @@ class Assorted:
                 own = [self.architectures[i] for i in members]
                 self._groups.append(_Together(members, inputs, own, kind[1], optimizer, lr, self.device))
         self._groups.sort(key=lambda group: -sum(self.parameters[i] for i in group.members))  # long work first
-        self._threads = torch.get_num_threads() if kernels is not None else 1
+        self._compiled = kernels is not None
+        self._threads = torch.get_num_threads() if self._compiled else 1
 
     def initialise(self, init: Init | Sequence[Init], seed: int) -> None:
         """Start every net anew, by one law for all or one for each.
@@ -185,13 +187,14 @@ class Assorted:
 
     def _each(self, work: Callable[[_Group], T], groups: Sequence[_Group]) -> list[T]:
         """`work` on every group, as many at a time as there are threads."""
-        if self._threads == 1 or len(groups) == 1:
-            return [work(group) for group in groups]
-        pool = ThreadPoolExecutor(self._threads)
-        try:
-            return list(pool.map(work, groups))
-        finally:  # a reader who stops the run waits for the nets at work, not for those in line
-            pool.shutdown(wait=True, cancel_futures=True)
+        with _one_thread_each() if self._compiled else nullcontext():
+            if self._threads == 1 or len(groups) == 1:
+                return [work(group) for group in groups]
+            pool = ThreadPoolExecutor(self._threads)
+            try:
+                return list(pool.map(work, groups))
+            finally:  # a reader who stops the run waits for the nets at work, not for those in line
+                pool.shutdown(wait=True, cancel_futures=True)
 
 
 def start(init: Init, inputs: int, hidden: Sequence[int], seed: int) -> Start:
@@ -242,19 +245,17 @@ class _Alone:
 
     def epoch(self, x: Tensor, y: Tensor, batch: int) -> Array:
         rows = self._room(batch if self.normed else min(batch, AT_A_TIME))
-        with _one_thread_each():
-            loss, self.t, self.momenta = self.kernels.epoch(
-                x.numpy(), y.numpy(), batch, rows, self.rule, self.lr, self.t, self.momenta, self.sizes,
-                self.flat, self.norms, self.moments, self.norm_moments, self.grads, self.norm_grads,
-                self.used, self.acts, self.deltas, self.product,
-            )  # fmt: skip
+        loss, self.t, self.momenta = self.kernels.epoch(
+            x.numpy(), y.numpy(), batch, rows, self.rule, self.lr, self.t, self.momenta, self.sizes,
+            self.flat, self.norms, self.moments, self.norm_moments, self.grads, self.norm_grads,
+            self.used, self.acts, self.deltas, self.product,
+        )  # fmt: skip
         return np.array([loss])
 
     def predict(self, x: Tensor) -> Array:
         self._room(AT_A_TIME)
         out = np.empty((1, len(x)), np.float32)
-        with _one_thread_each():
-            self.kernels.predict(x.numpy(), self.sizes, self.flat, self.norms, self.used, self.deltas, out[0])
+        self.kernels.predict(x.numpy(), self.sizes, self.flat, self.norms, self.used, self.deltas, out[0])
         return out
 
     def _room(self, rows: int) -> int:
@@ -350,7 +351,11 @@ def _blas() -> Any:
 
 
 def _one_thread_each() -> Any:
-    """Within it, BLAS takes the one thread that calls it: the nets are spread over the cores already."""
+    """Within it, BLAS takes the one thread that calls it: the nets are spread over the cores already.
+
+    It holds for the whole process, so it stands around all nets at once: around each, the first to end would lift
+    it for the others.
+    """
     return _blas().limit(limits=1, user_api="blas")
 
 

@@ -10,22 +10,13 @@ from core.lessons import LESSONS
 from core.places import ROOT
 from core.ui import state
 
+pytestmark = pytest.mark.usefixtures("server")
+
 WIDTH, RELU = LESSONS["width-and-interpolation"], LESSONS["dying-relu"]
 CLASSROOM, RIGHT, LABELS = (WIDTH.key(WIDTH.presets[name]) for name in ("Classroom", "Done right", "Random labels"))
 OTHER = RELU.key(RELU.presets["Classroom"])
 RUNS, LINES = f"compare/runs/{WIDTH.slug}", f"compare/series/{CLASSROOM},{RIGHT}"
 LONG = 60  # seconds; a stuck page, not a slow one
-
-
-@pytest.fixture(autouse=True)
-def server(monkeypatch):
-    """One runner per test that would train in its own thread."""
-    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
-    monkeypatch.syspath_prepend(str(ROOT))
-    state.runner.clear()
-    yield
-    state.runner().close()
-    state.runner.clear()
 
 
 def opened(**query) -> AppTest:

@@ -1,7 +1,5 @@
 """The gallery page: everything that ships, and filters that the link keeps."""
 
-from collections.abc import Iterator
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -9,17 +7,7 @@ from core.lessons import CURRICULUM
 from core.places import ROOT
 from core.ui import state
 
-
-@pytest.fixture(autouse=True)
-def server(monkeypatch, tmp_path) -> Iterator[None]:
-    """A server with the gallery that ships and nothing else."""
-    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
-    monkeypatch.setenv("GRADIENT_LAB_CACHE", str(tmp_path))
-    monkeypatch.syspath_prepend(str(ROOT))
-    state.runner.clear()
-    yield
-    state.runner().close()
-    state.runner.clear()
+pytestmark = pytest.mark.usefixtures("server")  # with the gallery that ships and nothing else
 
 
 def gallery() -> AppTest:

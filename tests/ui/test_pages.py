@@ -1,7 +1,5 @@
 """Pages without a browser: what stands on them, what a link does to them, and what a bad one gets."""
 
-from collections.abc import Iterator
-
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -12,20 +10,11 @@ from core.runs.run import Run, State
 from core.runs.store import Store
 from core.ui import state
 
+pytestmark = pytest.mark.usefixtures("server")
+
 RELU = LESSONS["dying-relu"]
 SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
 LONG = 60  # seconds; a stuck page, not a slow one
-
-
-@pytest.fixture(autouse=True)
-def server(monkeypatch) -> Iterator[None]:
-    """One runner per test that trains in its own thread."""
-    monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
-    monkeypatch.syspath_prepend(str(ROOT))
-    state.runner.clear()
-    yield
-    state.runner().close()
-    state.runner.clear()
 
 
 def lesson_page(slug: str, **query: str) -> AppTest:
@@ -98,6 +87,27 @@ def test_run_trains_shows_claims_and_the_link_finds_it_again():
     again = lesson_page("dying-relu", run=key, **SMALL)
     assert "Training revives no dead net" in words(again)
     assert any(button.label == "Run · instant" for button in again.button)
+
+
+def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monkeypatch):
+    from pages import lesson as page
+
+    known = []
+    monkeypatch.setattr(page, "player", lambda run_key, **said: known.append(said["state"]))
+    draw = page.parts.run_bar
+
+    def ends_beside_it(lesson, knobs, run, compare):
+        draw(lesson, knobs, run, compare)
+        if run is not None and not run.state.final:
+            state.runner().stop(run, None)
+            assert state.runner().wait(run, LONG)
+
+    monkeypatch.setattr(page.parts, "run_bar", ends_beside_it)
+    at = lesson_page("dying-relu", nets="1000", epochs="50")
+    at.button(key="run").click().run()
+    assert state.runner().get(said(at, "run")).state is State.STOPPED
+    assert any(button.key == "stop" for button in at.button)
+    assert not known[-1].final
 
 
 def test_a_run_is_taken_home_as_a_script_with_its_own_knobs(monkeypatch):
