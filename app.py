@@ -2,13 +2,16 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from core.ui import state
+from core.ui.gate import Gate
 from core.ui.routes import routes
 
 COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
@@ -17,10 +20,13 @@ COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script ru
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
+    invited = state.invited()  # first: a code that cannot be used ends the start
     runner = state.runner()
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
     collector = asyncio.create_task(_collect())
+    if invited is not None:
+        print(invited.text(colours=sys.stdout.isatty()), flush=True)
     yield {"runner": runner}
     collector.cancel()
     with suppress(asyncio.CancelledError):
@@ -35,4 +41,9 @@ async def _collect() -> None:
         await asyncio.to_thread(gc.collect)
 
 
-app = st.App("pages/main.py", lifespan=lifespan, routes=routes(state.runner))
+app = st.App(
+    "pages/main.py",
+    lifespan=lifespan,
+    routes=routes(state.runner),
+    middleware=[Middleware(Gate, door=state.door)],
+)

@@ -4,6 +4,7 @@ Nothing that is needed later lives only here: the link carries lesson, knobs, ru
 laptop finds the same page.
 """
 
+import os
 import secrets
 from collections.abc import Sequence
 from typing import Any
@@ -17,9 +18,12 @@ from core.runs import engines
 from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
+from core.ui.door import Door
+from core.ui.gate import ASKER, ASKER_ID, TICKET
+from core.ui.invitation import Invitation, invitation
 
 COMPARISON = ("lesson", "runs", "series")
-RESERVED = ("run", "before", "frame", "projector", "embed", "embed_options")
+RESERVED = ("run", "before", "frame", "projector", "code", "embed", "embed_options")
 
 
 @st.cache_resource(show_spinner=False)
@@ -28,9 +32,34 @@ def runner() -> Runner:
     return Runner(Store.default(LESSONS), engines.chosen(), LESSONS)
 
 
+@st.cache_resource(show_spinner=False)
+def door() -> Door:
+    """The door of this server: it has codes where a network can reach it."""
+    return Door.chosen(os.environ, st.get_option("server.address"))
+
+
+@st.cache_resource(show_spinner=False)
+def invited() -> Invitation | None:
+    """How a class finds this server; None where it serves its own machine alone."""
+    codes = door().codes
+    bound, port = st.get_option("server.address"), st.get_option("server.port")
+    return None if codes is None else invitation(codes, bound or "", port)
+
+
 def asker() -> str:
-    """Who is pressing the buttons: a random name for this browser session, told to nobody."""
-    return str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+    """Who is pressing the buttons: a random name that this browser keeps, or, without cookies, this session's."""
+    kept = cookies().get(ASKER, "")
+    return kept if ASKER_ID.fullmatch(kept) else str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+
+
+def teacher() -> bool:
+    """Whether whoever looks may do what only the teacher may: with a ticket, or at the server's own machine."""
+    return door().role(cookies().get(TICKET, "")) == "teacher"
+
+
+def cookies() -> dict[str, str]:
+    """What the browser showed when it opened this page."""
+    return st.context.cookies.to_dict()
 
 
 def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
