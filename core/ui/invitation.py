@@ -81,7 +81,7 @@ def address(bound: str, port: int, asked: str = "") -> str:
 
 
 def own_address() -> str:
-    """This machine's address in its network, or its loopback's where it has no network.
+    """The address of this machine in its network, or its loopback's where it has no network.
 
     A datagram socket that is connected asks the machine's own table of ways which address it would send from, and
     sends nothing.

@@ -22,6 +22,7 @@ from core.ui import state
 from core.ui.cards import as_text
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
+from core.ui.state import HUNT, PREDICTION
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -70,7 +71,7 @@ def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
     if knobs is None:
         return
     try:
-        run = state.runner().submit(lesson, knobs, asker=state.asker())
+        run = state.runner().submit(lesson, knobs, asker=state.asker(), always=state.teacher())
     except (CostError, DataError, DeviceError, QueueFull) as error:
         st.error(str(error), icon=":material/block:")
         return
@@ -126,7 +127,9 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
         return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
         st.markdown(f"**{name}** is not on this machine yet.", width="content")
-        wanted = st.button("Download it", key="download", icon=":material/download:")
+        if not state.teacher():
+            st.markdown("Your teacher can download it.", width="content")
+        wanted = state.teacher() and st.button("Download it", key="download", icon=":material/download:")
         st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
     if not wanted:
         return
@@ -144,7 +147,9 @@ def _show(bar: DeltaGenerator, share: float) -> None:
 
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
-    state.fill_widgets(lesson, knobs.model_copy(update={"dataset": "digits"}))
+    other = knobs.model_copy(update={"dataset": "digits"})
+    state.fix(lesson, other, state.hidden(lesson))
+    state.fill_widgets(lesson, other)
 
 
 def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
@@ -163,6 +168,8 @@ def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
 
 def predict(lesson: AnyLesson, run: Run | None) -> None:
     """One question before the reveal; skipping it costs nothing."""
+    if PREDICTION in state.hidden(lesson):
+        return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="predict"):
         st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
         key = f"{lesson.slug}/prediction"
@@ -202,6 +209,8 @@ def _claim(claim: Claim) -> None:
 
 def hunt(lesson: AnyLesson) -> None:
     """The notebook's mistakes; the cause comes last, step by step."""
+    if HUNT in state.hidden(lesson):
+        return
     with st.expander("What the notebook got wrong", icon=":material/search:"):
         st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
         for number, mistake in enumerate(lesson.hunt, start=1):
