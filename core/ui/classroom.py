@@ -50,7 +50,7 @@ def invitation() -> None:
 @st.dialog("Come in", width="large")
 def _large(invited: Invitation) -> None:
     host, code = invited.address.split("://")[-1], spaced(invited.codes.students)
-    _qr(invited.link, "min(62vh, 100%)")
+    _qr(invited.link, "min(62vh, 100%); margin: 0 auto")
     st.html(f'<p class="gl-invited">{escape(host)}<br>code <b>{escape(code)}</b></p>')
 
 
@@ -87,7 +87,7 @@ def watch(page: PageOf) -> None:
     with st.container(horizontal=True, gap="large", key="load"):
         st.metric("Pages open", pages.total(), f"in {len(pages)} browser{'s' if len(pages) != 1 else ''}", **PLAIN)
         st.metric("In line", len(waiting))
-        st.metric("Cores busy", _of(load.busy, lambda busy: f"{busy:.1f}"), f"of {load.cores}", **PLAIN)
+        st.metric("Cores wanted", _of(load.busy, lambda busy: f"{busy:.1f}"), f"there are {load.cores}", **PLAIN)
         st.metric("Memory free", *_share(load.memory), **PLAIN)
         st.metric("Disk free", *_share(load.disk), **PLAIN)
     run_list.line(page, operator=True)
