@@ -11,7 +11,9 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from core.ui import state
+from core.ui.door import CodeError
 from core.ui.gate import Gate
+from core.ui.invitation import AddressError
 from core.ui.routes import routes
 
 COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
@@ -20,7 +22,6 @@ COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script ru
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
-    invited = state.invited()  # first: a code that cannot be used ends the start
     runner = state.runner()
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
@@ -40,6 +41,11 @@ async def _collect() -> None:
         await asyncio.sleep(COLLECT_EVERY)
         await asyncio.to_thread(gc.collect)
 
+
+try:
+    invited = state.invited()
+except (CodeError, AddressError) as error:
+    sys.exit(str(error))  # whoever starts the server gave it something that cannot be used
 
 app = st.App(
     "pages/main.py",
