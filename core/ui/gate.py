@@ -103,8 +103,9 @@ async def _at_the_door(request: Request, door: Door) -> Response | None:
     path, role = request.scope["path"], door.role(request.cookies.get(TICKET, ""))
     if path == OPEN:
         return None
-    if request.method in ("GET", "HEAD") and "code" in request.query_params:
-        return _let_in(request, door, request.query_params["code"], role)
+    given = dict(_query(request)).get("code")
+    if request.method in ("GET", "HEAD") and given is not None:
+        return _let_in(request, door, given, role)
     if request.method == "POST" and (role is None or path == DOOR):
         return await _read_form(request, door, role)
     if path == DOOR:
@@ -138,7 +139,7 @@ def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Respo
         return _refuse(request, str(error), 429, {"Retry-After": str(error.seconds)})
     if found is None:
         return _refuse(request, "That is not the code of this class; look again at what the teacher shows.", 403)
-    where = _here(request.scope["path"], _query_without_code(request))
+    where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
     if request.scope["path"] == DOOR:
         where = TEACHERS_PAGE if found == "teacher" else "/"
     answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})
@@ -147,14 +148,13 @@ def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Respo
     return answer
 
 
-def _here(path: str, query: str) -> str:
+def _here(path: str, query: list[tuple[str, str]]) -> str:
     """An address on this server and on no other: a browser takes `//other` and `/\\other` for another host."""
-    return "/" + quote(path.lstrip("/\\"), safe="/:@!$&'()*+,;=~-._") + (f"?{query}" if query else "")
+    return "/" + quote(path.lstrip("/\\"), safe="/:@!$&'()*+,;=~-._") + (f"?{urlencode(query)}" if query else "")
 
 
-def _query_without_code(request: Request) -> str:
-    asked = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    return urlencode([(name, value) for name, value in asked if name != "code"])
+def _query(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
 def _may_connect(visitor: HTTPConnection, door: Door, asker: str) -> bool:
