@@ -24,9 +24,10 @@ from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
+from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
 from core.ui.replay import replay_html
-from core.ui.run_json import KEPT, Part, charts_json, header
+from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
@@ -231,7 +232,7 @@ def _run(request: Request, runs: Runs) -> Run | None:
     return runs.get(key) if RUN_ID.fullmatch(key) else None
 
 
-@functools.lru_cache(maxsize=KEPT)
+@kept()
 def _drawn(part: Part) -> str:
     headline = part.run.lesson.panels(part.run.knobs)[0]
     return thumbnail(headline.figure(part.run.recording, part.upto))
