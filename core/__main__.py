@@ -308,7 +308,7 @@ def _size(gallery: Path, run: Run) -> str:
 
 
 def _restate(asked: argparse.Namespace) -> int:
-    """Facts and claims of the gallery's runs as their lessons say them now; a sentence for each run that cannot have them."""
+    """Facts and claims of the gallery's runs as their lessons say them now; a sentence for each that cannot."""
     slugs, root = [_lesson(slug).slug for slug in asked.slugs] or list(LESSONS), gallery_to_write()
     store = Store(root.parent / "none", [root], LESSONS)
     folders = [folder for folder in store.folders(root) if folder.parent.name in slugs]
