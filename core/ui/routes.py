@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
 from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
-from core.ui.replay import replay_html
+from core.ui.replay import comparison_html, replay_html
 from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
@@ -71,6 +71,9 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def comparison(request: Request) -> Response:
         return _comparison(request, runs())
 
+    def comparison_to_keep(request: Request) -> Response:
+        return _comparison_to_keep(request, runs())
+
     def picture(request: Request) -> Response:
         return _picture(request, runs())
 
@@ -89,6 +92,7 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/compare", comparison),
+        Route("/api/compare/replay.html", comparison_to_keep),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
@@ -162,14 +166,35 @@ def _frames(request: Request, runs: Runs) -> Response:
 
 def _comparison(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson, overlaid."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    parts = tuple(Part.of(run, 0) for run in found)
+    return _final(request, compared_json(parts, _series(request)).encode())
+
+
+def _comparison_to_keep(request: Request, runs: Runs) -> Response:
+    """Several runs of one lesson as one file that replays anywhere."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    name = "-".join([found[0].lesson.slug, *(run.key[:8] for run in found)])
+    return _file(comparison_html(found, _series(request)), f"{name}.html", "text/html")
+
+
+def _compared(request: Request, runs: Runs) -> Sequence[Run] | Response:
+    """The runs that a comparison asks for, or why it cannot be."""
     keys = [key for key in request.query_params.get("runs", "").split(",") if key]
     found, sentences = pick(keys, runs.get)
     if sentences:
         return _refuse(404, " ".join(sentences))
     if len(found) < LEAST:
         return _refuse(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
-    parts = tuple(Part.of(run, 0) for run in found)
-    return _final(request, compared_json(parts, tuple(request.query_params.getlist("series"))).encode())
+    return found
+
+
+def _series(request: Request) -> tuple[str, ...]:
+    return tuple(request.query_params.getlist("series"))
 
 
 def _picture(request: Request, runs: Runs) -> Response:

@@ -282,9 +282,10 @@ def test_a_comparison_shows_the_lines_that_are_asked_for():
     ],
 )
 def test_a_comparison_that_cannot_be_gets_one_sentence(query, status, says):
-    answer = ask(f"/api/compare?{query}", *pair())
-    assert answer.status == status
-    assert says in answer.json["error"]
+    for address in ("/api/compare", "/api/compare/replay.html"):
+        answer = ask(f"{address}?{query}", *pair())
+        assert answer.status == status
+        assert says in answer.json["error"]
 
 
 def test_a_run_that_still_trains_is_not_compared():
