@@ -1,9 +1,11 @@
 """The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
 
+import functools
 import json
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -22,6 +24,7 @@ from core.ui import state
 from core.ui.cards import as_text
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
+from core.ui.run_json import KEPT
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -247,7 +250,13 @@ def take_home(run: Run) -> None:
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
         st.caption("Where these numbers come from:")
-        st.dataframe(provenance(run), hide_index=True, column_config={"0": "", "1": ""})
+        st.dataframe(_origins(run, saved=run.manifest is not None), hide_index=True, column_config={"0": "", "1": ""})
+
+
+@functools.lru_cache(maxsize=KEPT)
+def _origins(run: Run, saved: bool) -> pd.DataFrame:
+    """`provenance` as a table. Kept: pandas takes a millisecond to make it, and every look at a page shows it."""
+    return pd.DataFrame(provenance(run))
 
 
 def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:
