@@ -35,8 +35,8 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
 def _send_at_once() -> None:
     """Let no small message wait until the browser has acknowledged the one before: that takes it 40 ms, or 200.
 
-    Streamlit's listening socket does not say that it speaks TCP, so asyncio leaves the waiting on. A connection inherits
-    this option from the socket that accepts it.
+    Streamlit's listening socket does not say that it speaks TCP, so asyncio leaves the waiting on. A connection
+    inherits this option from the socket that accepts it.
     """
     with suppress(FileNotFoundError):  # a system without this folder
         for number in map(int, os.listdir("/dev/fd")):

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from core.cost import Calibration
-from core.knobs import Knobs, spell
+from core.knobs import KnobError, Knobs, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.places import GALLERY, ROOT
@@ -150,9 +150,10 @@ def turns(slug: str) -> Sequence[tuple[str, str]]:
     found = []
     for knob in knobs.declared():
         for stop in knob.stops if knob.kind in ("int", "float") else ():
-            turned = lesson.parse({**knobs.model_dump(), knob.name: stop})
-            if Calibration().seconds(lesson.cost(turned)) < SMALL:
-                found.append((f"{slug}/{knob.name}", spell(stop)))
+            with suppress(KnobError):  # some stops do not go together
+                turned = lesson.parse({**knobs.model_dump(), knob.name: stop})
+                if Calibration().seconds(lesson.cost(turned)) < SMALL:
+                    found.append((f"{slug}/{knob.name}", spell(stop)))
     return found
 
 
