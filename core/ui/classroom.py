@@ -1,5 +1,6 @@
 """The parts of the teacher's page, and of a lesson page what only the teacher sees."""
 
+import math
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -18,6 +19,7 @@ from core.ui.load import Load, spell_bytes
 
 PageOf = Callable[[AnyLesson], Any]
 PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second line is no change
+LOOK_AGAIN = 30.0  # seconds between two looks at every stored file
 EVERY = 2.0  # seconds between two looks at the line and the machine
 PARTS = {state.PREDICTION: "the prediction", state.HUNT: "what the notebook got wrong"}
 
@@ -89,8 +91,16 @@ def watch(page: PageOf) -> None:
         st.metric("In line", len(waiting))
         st.metric("Cores wanted", _of(load.busy, lambda busy: f"{busy:.1f}"), f"there are {load.cores}", **PLAIN)
         st.metric("Memory free", *_share(load.memory), **PLAIN)
+        st.metric("Stored runs", *_stored(), **PLAIN)
         st.metric("Disk free", *_share(load.disk), **PLAIN)
     run_list.line(page, operator=True)
+
+
+@st.cache_data(ttl=LOOK_AGAIN, show_spinner=False)
+def _stored() -> tuple[str, str]:
+    """What all runs take, of what they may take."""
+    store = state.runner().store
+    return spell_bytes(store.taken), f"of {spell_bytes(store.most)}" if math.isfinite(store.most) else "no quota"
 
 
 def _of(value: float | None, spell: Callable[[float], str]) -> str:

@@ -34,7 +34,7 @@ class Load:
         return cls(_busy(), device.cores(), _memory(), _disk(folder))
 
 
-def spell_bytes(count: int) -> str:
+def spell_bytes(count: float) -> str:
     """A number of bytes in GB."""
     return f"{count / 1e9:.1f} GB"
 

@@ -114,7 +114,10 @@ def bring_in(page: PageOf) -> None:
 
 
 def stored(page: PageOf, compare: "st.Page") -> None:
-    """Everything on disk, newest first, a page at a time; each can be opened, and compared with others."""
+    """Everything on disk, newest first, a page at a time; each can be opened, and compared with others.
+
+    The teacher pins what shall stay when room is made for new runs.
+    """
     runs = [each for each in state.runner().store.list() if each.origin == "runs"]
     st.subheader("Stored on this server", anchor=False)
     if not runs:
@@ -122,10 +125,30 @@ def stored(page: PageOf, compare: "st.Page") -> None:
         return
     pages = (len(runs) + PER_PAGE - 1) // PER_PAGE
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
+    pinned, teacher = state.runner().store.pinned, state.teacher()
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
-        words, when, link, beside = st.columns([5, 3, 1, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}")
+        words, when, link, beside, *last = st.columns([5, 3, 1, 1, 1][: 4 + teacher], vertical_alignment="center")
+        mark = " :blue-badge[pinned]" if run.key in pinned else ""
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}{mark}")
         when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {cards.trained(run)}")
         with link:
             _open(run.lesson, run, page)
         beside.page_link(compare, label="Compare", query_params={"runs": run.key})
+        for column in last:
+            with column:
+                _pin(run.key, run.key in pinned)
+
+
+def _pin(key: str, pinned: bool) -> None:
+    """A button that keeps a run, or lets it go when its turn comes."""
+    label, icon = ("Unpin", ":material/keep_off:") if pinned else ("Pin", ":material/keep:")
+    help = "A pinned run stays when room is made for new ones."
+    if not st.button(label, key=f"pin/{key}", icon=icon, type="tertiary", help=help):
+        return
+    store = state.runner().store
+    try:
+        store.unpin(key) if pinned else store.pin(key)
+    except StoreError as error:
+        st.error(str(error), icon=":material/block:")
+    else:
+        st.rerun()

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from core.lessons import CURRICULUM, LESSONS
 from core.places import ROOT
 from core.runs.run import State
+from core.runs.store import StoreError
 from core.ui import state
 from core.ui.door import Codes
 from core.ui.gate import ASKER, TICKET
@@ -269,7 +270,7 @@ def test_students_make_no_links_bring_no_runs_and_download_no_data(class_is_open
     monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
     at = lesson_page("width-and-interpolation")
     assert not any(each.label == "For a class" for each in at.expander)
-    assert "Your teacher can download it." in words(at)
+    assert "That is for your teacher to do." in words(at)
     assert "download" not in [each.key for each in at.button]
 
     at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run().switch_page("runs.py").run()
@@ -295,3 +296,48 @@ def test_codes_of_the_environment_close_the_door_of_this_server(class_is_open):
     class_is_open("student")
     assert state.door().codes == Codes("tulip", "rembrandt")
     assert not state.teacher()
+
+
+# --- pins -----------------------------------------------------------------------------------------------------------
+
+
+def stored_list() -> AppTest:
+    def script() -> None:
+        import streamlit as st
+
+        from core.ui import run_list
+
+        def page(lesson):
+            return st.Page(lambda: None, url_path=lesson.slug, title=lesson.title)
+
+        beside = st.Page(lambda: None, url_path="compare", title="Compare")
+        st.navigation([beside, *(page(lesson) for lesson in run_list.state.runner().lessons.values())])
+        run_list.stored(page, beside)
+
+    return AppTest.from_function(script, default_timeout=LONG).run()
+
+
+def test_the_teacher_pins_a_run_and_lets_it_go_and_students_see_it(class_is_open, monkeypatch):
+    class_is_open("teacher")
+    run = train(SMALL)
+    assert state.runner().wait(run, LONG)
+    store = state.runner().store
+    at = stored_list()
+    at.button(key=f"pin/{run.key}").click().run()
+    assert not at.exception
+    assert store.pinned == {run.key}
+    assert ":blue-badge[pinned]" in words(at)
+
+    class_is_open("student")
+    student = stored_list()
+    assert ":blue-badge[pinned]" in words(student)
+    assert not student.button
+
+    class_is_open("teacher")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "unpin", lambda key: (_ for _ in ()).throw(StoreError("The disk is full; free some.")))
+        at.button(key=f"pin/{run.key}").click().run()
+        assert [each.value for each in at.error] == ["The disk is full; free some."]
+    at.button(key=f"pin/{run.key}").click().run()
+    assert store.pinned == set()
+    assert store.taken == sum(each.stat().st_size for each in (store.runs / "dying-relu").rglob("*") if each.is_file())
