@@ -21,6 +21,7 @@ PageOf = Callable[[AnyLesson], Any]
 PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second line is no change
 LOOK_AGAIN = 30.0  # seconds between two looks at every stored file
 EVERY = 2.0  # seconds between two looks at the line and the machine
+MOST_IN_QR = 1000  # characters of a link that a phone still reads from a wall
 PARTS = {state.PREDICTION: "the prediction", state.HUNT: "what the notebook got wrong"}
 
 
@@ -130,7 +131,7 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
         invited = state.invited()
         link = invited.to(lesson.slug, **query) if invited else f"{_origin()}/{lesson.slug}?{urlencode(query)}"
         st.code(link.rstrip("?"), language=None, wrap_lines=True)
-        if invited is not None:
+        if invited is not None and len(link) <= MOST_IN_QR:
             _qr(link, "12rem")
         if state.hidden(lesson):
             st.button("Show everything here again", on_click=state.fix, args=(lesson, knobs, ()))

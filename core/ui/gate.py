@@ -85,7 +85,7 @@ class Gate:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor, door = HTTPConnection(scope), self.door()
         asker = _asker(visitor)
-        if door.codes is not None and not _may_connect(visitor, door, asker):
+        if door.codes is not None and not _may_connect(visitor, door):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -100,7 +100,7 @@ class Gate:
 
 async def _at_the_door(request: Request, door: Door) -> Response | None:
     """What whoever asks for something is told instead; None: they may have it."""
-    path, role = request.scope["path"], door.role(request.cookies.get(TICKET, ""))
+    path, role = request.scope["path"], _role(request, door)
     if path == OPEN:
         return None
     given = dict(_query(request)).get("code")
@@ -112,8 +112,11 @@ async def _at_the_door(request: Request, door: Door) -> Response | None:
         return _form("Only the teacher needs another code here." if role == "student" else "", 200)
     if role is None:
         return _refuse(request, "This class has a code; the teacher shows it.", 401)
-    if path.startswith(UPLOADS) and role != "teacher":
+    if UPLOADS in path and role != "teacher":
         return _refuse(request, "Only the teacher brings files to this server; ask for it in class.", 403)
+    crowd = _crowd(request, door)
+    if crowd and role != "teacher" and _is_page(request):
+        return _form(crowd, 503, ask=False)
     return None
 
 
@@ -157,9 +160,10 @@ def _query(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _may_connect(visitor: HTTPConnection, door: Door, asker: str) -> bool:
+def _may_connect(visitor: HTTPConnection, door: Door) -> bool:
     """Whether a page may open its socket: with a ticket, from a page of this very server, and while there is room."""
-    if door.role(visitor.cookies.get(TICKET, "")) is None:
+    role = _role(visitor, door)
+    if role is None:
         return False
     origin = visitor.headers.get("origin")
     try:
@@ -168,7 +172,20 @@ def _may_connect(visitor: HTTPConnection, door: Door, asker: str) -> bool:
             return False
     except ValueError:  # no address at all
         return False
-    return door.pages.total() < MOST_PAGES and door.pages[asker] < MOST_PAGES_EACH
+    return role == "teacher" or not _crowd(visitor, door)
+
+
+def _crowd(visitor: HTTPConnection, door: Door) -> str:
+    """The sentence for whoever may open no more pages, "" where there is room."""
+    if door.pages[_asker(visitor)] >= MOST_PAGES_EACH:
+        return f"This browser has {MOST_PAGES_EACH} pages open, as many as one may have; close some and come back."
+    if door.pages.total() >= MOST_PAGES:
+        return f"{MOST_PAGES} pages are open on this server, as many as it takes; come back when others have left."
+    return ""
+
+
+def _role(visitor: HTTPConnection, door: Door) -> Role | None:
+    return door.role(visitor.cookies.get(TICKET, ""))
 
 
 def _asker(visitor: HTTPConnection) -> str:
@@ -195,7 +212,7 @@ def _refuse(request: Request, sentence: str, status: int, headers: dict[str, str
     return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
 
 
-def _form(sentence: str, status: int, headers: dict[str, str] | None = None) -> Response:
+def _form(sentence: str, status: int, headers: dict[str, str] | None = None, ask: bool = True) -> Response:
     words = f'<p role="alert">{escape(sentence)}</p>' if sentence else ""
-    page = FORM.substitute(sentence=words)
+    page = FORM.substitute(sentence=words, hidden="" if ask else "hidden")
     return Response(page, status, {**FORM_HEADERS, **(headers or {})}, media_type="text/html")

@@ -249,7 +249,7 @@ def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
     assert not [each for lesson in CURRICULUM for each in lesson.knobs.model_fields if each in taken]
 
 
-def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open):
+def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monkeypatch):
     class_is_open("teacher")
     at = lesson_page("dying-relu", width="4")
     at.button_group(key="dying-relu/for_class").set_value(["width", "hunt"]).run()
@@ -257,6 +257,11 @@ def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open):
     assert link in [each.value for each in at.code]
     assert f'alt="QR code of {link.replace("&", "&amp;")}"' in words(at)
     assert "width" in knobs_on(at, "dying-relu"), "the teacher's own page stays as it is"
+
+    monkeypatch.setattr("core.ui.classroom.MOST_IN_QR", len(link) - 1)
+    at.run()
+    assert link in [each.value for each in at.code]
+    assert "QR code" not in words(at), "too long for a phone to read"
 
     there = lesson_page("dying-relu", width="4", hide="width,hunt")
     assert "width" not in knobs_on(there, "dying-relu")

@@ -238,9 +238,10 @@ def test_the_door_makes_a_student_the_teacher_and_a_scan_does_not_undo_it(server
 
 
 def test_students_bring_no_files_and_the_teacher_does(server):
-    refused = server.ask("/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("student"))
-    assert (refused.status, server.app.asked) == (403, [])
-    assert "Only the teacher brings files" in refused.body
+    for below in ("", "/lab"):
+        refused = server.ask(f"{below}/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("student"))
+        assert (refused.status, server.app.asked) == (403, [])
+        assert "Only the teacher brings files" in refused.body
     assert server.ask("/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("teacher")).body == "inside"
 
 
@@ -267,12 +268,21 @@ def test_open_pages_are_counted_and_no_browser_has_too_many(server):
     assert server.door.pages == {}, "counted down whatever happens"
 
     server.gate.app = server.app
-    server.door.pages[NAME] = MOST_PAGES_EACH
-    assert not server.ask(kind="websocket", cookie=server.cookie("student")).connected
-    server.door.pages[NAME] = 1
     assert server.ask(kind="websocket", cookie=server.cookie("student")).connected
-    server.door.pages["another"] = MOST_PAGES
-    assert not server.ask(kind="websocket", cookie=server.cookie("student")).connected
+    for asker, count, sentence in (
+        (NAME, MOST_PAGES_EACH, "This browser has 30 pages open"),
+        ("another", MOST_PAGES, "400 pages are open on this server"),
+    ):
+        server.door.pages.clear()
+        server.door.pages[asker] = count
+        assert not server.ask(kind="websocket", cookie=server.cookie("student")).connected
+        page = server.ask("/", cookie=server.cookie("student"), **PAGE)
+        assert page.status == 503
+        assert sentence in page.body
+        assert server.ask("/api/runs/ab", cookie=server.cookie("student")).body == "inside", "open pages go on"
+        assert server.ask(kind="websocket", cookie=server.cookie("teacher")).connected
+        server.door.pages[asker] = count - 1
+        assert server.ask(kind="websocket", cookie=server.cookie("student")).connected
 
 
 def test_whatever_a_class_is_answered_is_not_framed_nor_taken_for_another_type(server):
