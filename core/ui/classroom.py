@@ -11,11 +11,12 @@ import streamlit as st
 from core import places
 from core.knobs import Knobs
 from core.lesson import AnyLesson
+from core.runs.keeping import spell_size
 from core.ui import run_list, state
 from core.ui.door import spaced
 from core.ui.gate import DOOR
 from core.ui.invitation import Invitation, qr_svg
-from core.ui.load import Load, spell_bytes
+from core.ui.load import Load
 
 PageOf = Callable[[AnyLesson], Any]
 PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second line is no change
@@ -101,7 +102,7 @@ def watch(page: PageOf) -> None:
 def _stored() -> tuple[str, str]:
     """What all runs take, of what they may take."""
     store = state.runner().store
-    return spell_bytes(store.taken), f"of {spell_bytes(store.most)}" if math.isfinite(store.most) else "no quota"
+    return spell_size(store.taken), f"of {spell_size(store.most)}" if math.isfinite(store.most) else "no quota"
 
 
 def _of(value: float | None, spell: Callable[[float], str]) -> str:
@@ -109,7 +110,7 @@ def _of(value: float | None, spell: Callable[[float], str]) -> str:
 
 
 def _share(found: tuple[int, int] | None) -> tuple[str, str | None]:
-    return ("not known", None) if found is None else (spell_bytes(found[0]), f"of {spell_bytes(found[1])}")
+    return ("not known", None) if found is None else (spell_size(found[0]), f"of {spell_size(found[1])}")
 
 
 def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:

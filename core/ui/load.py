@@ -34,11 +34,6 @@ class Load:
         return cls(_busy(), device.cores(), _memory(), _disk(folder))
 
 
-def spell_bytes(count: float) -> str:
-    """A number of bytes in GB."""
-    return f"{count / 1e9:.1f} GB"
-
-
 def _busy() -> float | None:
     try:
         return os.getloadavg()[0]

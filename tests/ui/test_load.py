@@ -4,7 +4,7 @@ import os
 import shutil
 
 from core.ui import load
-from core.ui.load import Load, spell_bytes
+from core.ui.load import Load
 
 
 def test_this_machine_tells_its_load(tmp_path):
@@ -26,7 +26,3 @@ def test_what_a_machine_does_not_tell_is_not_made_up(tmp_path, monkeypatch):
     monkeypatch.delattr(os, "getloadavg")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: (_ for _ in ()).throw(PermissionError()))
     assert (Load.now(tmp_path).busy, Load.now(tmp_path).disk) == (None, None)
-
-
-def test_bytes_are_said_in_gigabytes():
-    assert spell_bytes(2_345_678_901) == "2.3 GB"
