@@ -88,7 +88,7 @@ def watch(page: PageOf) -> None:
     """Who is here, what this machine bears, and the line, looked at again and again."""
     pages, load = state.door().pages, Load.now(places.written())
     waiting = [run for run in state.runner().live() if state.runner().place(run)]
-    with st.container(horizontal=True, gap="large", key="load"):
+    with st.container(horizontal=True, gap="medium", key="load"):
         st.metric("Pages open", pages.total(), f"in {len(pages)} browser{'s' if len(pages) != 1 else ''}", **PLAIN)
         st.metric("In line", len(waiting))
         st.metric("Cores wanted", _of(load.busy, lambda busy: f"{busy:.1f}"), f"there are {load.cores}", **PLAIN)
