@@ -214,7 +214,7 @@ def test_the_line_is_cleared_and_what_trains_goes_on(tmp_path, gate):
 
 
 def test_a_class_that_presses_run_together_trains_once(tmp_path):
-    with running(tmp_path, gate) as runner:
+    with running(tmp_path) as runner:
         runs: list[Run] = []
         barrier = threading.Barrier(30)
 
