@@ -901,7 +901,7 @@ PRESETS: Mapping[str, DepthKnobs] = {
         architectures=("all 143",), samples=100_000, epochs=60, learning_rate=0.003, batch_size=1000, patience=10
     ),
     "Three seeds": DepthKnobs(
-        architectures=TWENTY, samples=100_000, epochs=60, learning_rate=0.003, batch_size=1000, patience=10, seeds=3
+        architectures=TWENTY, samples=50_000, epochs=40, learning_rate=0.003, batch_size=500, patience=10, seeds=3
     ),
     "As notebook 000 ran it": DepthKnobs.parse(
         {
