@@ -23,10 +23,10 @@ from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
 from core.training.parallel import Job, Setting, Worker, by_shards, room, team
 
-REPEATS, FEWEST = 20, 5  # how often each setting takes its turn, and the fewest medians that decide anything
+REPEATS, FEWEST = 15, 5  # how often each setting takes its turn, and the fewest medians that decide anything
 RATE = 0.05  # learning rate for the global batch
 WARM_UP = 0.2  # share of the steps over which a raised learning rate is reached (Goyal et al.: 5 of 90 epochs)
-PROBES = 5  # repeats of each bare all-reduce and of each shard computed alone
+PROBES = 9  # repeats of each bare all-reduce and of each shard computed alone
 SMALL, LARGE = 1024, 65536  # bytes of the message that shows latency, and at least of the one that shows bandwidth
 PLAUSIBLE = 1.05  # efficiency above which something is wrong with the stopwatch
 EQUAL = 1e-5  # relative difference of gradients that are the same up to rounding
@@ -48,7 +48,7 @@ class ScalingKnobs(Knobs):
     model_up_to: int = knob(64, "how many workers the model is drawn for", ge=2, le=1024, stops=(8, 16, 64, 256, 1024), shown=True)  # fmt: skip
     width: int = knob(256, "units in each hidden layer: more to compute, and a longer message", ge=8, le=2048, stops=(32, 64, 128, 256, 512, 1024, 2048))  # fmt: skip
     layers: int = knob(3, "hidden layers", ge=1, le=8)
-    steps: int = knob(100, "training steps that are measured in each setting", ge=10, le=1000, stops=(20, 50, 100, 200, 500, 1000))  # fmt: skip
+    steps: int = knob(60, "training steps that are measured in each setting", ge=10, le=1000, stops=(10, 30, 60, 120, 300, 1000))  # fmt: skip
     latency: float = knob(0.0, "microseconds that any message takes in the model; 0: as measured here", ge=0.0, le=10_000.0, stops=(0.0, 1.0, 10.0, 50.0, 500.0, 10_000.0))  # fmt: skip
     bandwidth: float = knob(0.0, "gigabytes a second that the model's network carries; 0: as measured here", ge=0.0, le=1000.0, stops=(0.0, 0.1, 1.25, 12.5, 100.0, 1000.0))  # fmt: skip
     rule: Literal["fixed", "linear", "square root"] = knob("fixed", "what the learning rate does when the weak batch grows k-fold: stays, grows by k, by √k", label="learning rate")  # fmt: skip
@@ -245,9 +245,9 @@ class Clock:
 
     def parts(self, n: int, kind: str) -> list[float]:
         """A step of `n` workers by the model, part by part."""
-        shard = self.alone[self.numbers.index(n) if kind == "strong" else 0]
-        serial = np.median([turn[0, 2] for turn in self.turns])
-        return [float(shard), float(serial), *self.network.ring(n, self.message), 0.0]
+        compute, serial = np.median([turn[0, 1:3] for turn in self.turns], axis=0)
+        share = self.alone[self.numbers.index(n)] / self.alone[0] if kind == "strong" else 1.0
+        return [float(compute * share), float(serial), *self.network.ring(n, self.message), 0.0]
 
     def split(self, n: int, compute: float, serial: float, communicate: float) -> list[float]:
         """A measured step, part by part: what the network alone does not explain is waiting for one another."""

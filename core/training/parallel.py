@@ -217,16 +217,15 @@ class Worker:
         """Median seconds of the gradient of so many examples, while no other worker computes; the first one knows."""
         if self.rank:
             return None
-        net, found = Net(self.job, self.device), []
-        for size in sizes:
-            seconds = []
-            for repeat in range(repeats + 1):
-                shard = self.examples.batch(repeat, size)
-                start = self.clock()
-                net.backward(*shard, size)
-                seconds.append(self.clock() - start)
-            found.append(median(seconds[1:]))
-        return found
+        net, seconds = Net(self.job, self.device), []
+        for repeat in range(repeats + 1):
+            seconds.append([self._backward(net, *self.examples.batch(repeat, size)) for size in sizes])
+        return [median(each) for each in zip(*seconds[1:], strict=True)]
+
+    def _backward(self, net: Net, x: Tensor, y: Tensor) -> float:
+        start = self.clock()
+        net.backward(x, y, len(y))
+        return self.clock() - start
 
     def gradient_difference(self, n: int) -> float | None:
         """How far the averaged gradients of `n` workers are from the whole batch's gradient, relative to it."""
@@ -251,9 +250,8 @@ def meet(rank: int, size: int, folder: Path, device: torch.device, counts: Seque
     """Join the others by way of a file, on this machine alone; the group of the first n workers, for each n."""
     # Gloo would ask for the machine's name and listen where that leads; here nobody else is to hear it.
     os.environ["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
-    store = dist.FileStore(str(folder / "meeting"), size)
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=timedelta(minutes=10))
+    place, backend = (folder / "meeting").as_uri(), "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, place, rank=rank, world_size=size, timeout=timedelta(minutes=10))
     return {n: dist.new_group(list(range(n))) for n in counts}
 
 
