@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe, wait
@@ -43,7 +43,7 @@ class WorkerError(RuntimeError):
 
 @dataclass(frozen=True)
 class Failure:
-    """What a worker answers when it cannot go on."""
+    """What a worker answers when it cannot go on; where it died, what we say for it, without a trace."""
 
     said: str
     trace: str
@@ -94,15 +94,18 @@ class Crew:
         answers: dict[int, Any] = {}
         while len(answers) < self.size:
             self._collect(answers, None)
-            if failed := [rank for rank, answer in answers.items() if isinstance(answer, Failure)]:
+            if self._failures(answers):
                 # One that dies takes others with it, who notice a broken connection: the dead one is the cause.
                 with suppress(TimeoutError):
                     self._collect(answers, LAST_WORDS)
-                dead = [rank for rank in failed + list(answers) if not getattr(answers[rank], "trace", "alive")]
-                rank = (dead or failed)[0]
-                log.warning("Worker %d failed: %s", rank + 1, answers[rank].trace or answers[rank].said)
-                raise WorkerError(f"worker {rank + 1} of {self.size} {answers[rank].said}")
+                rank, failure = min(self._failures(answers), key=lambda each: len(each[1].trace))
+                log.warning("Worker %d %s.\n%s", rank + 1, failure.said, failure.trace)
+                raise WorkerError(f"worker {rank + 1} of {self.size} {failure.said}")
         return [answers[rank] for rank in range(self.size)]
+
+    @staticmethod
+    def _failures(answers: Mapping[int, Any]) -> list[tuple[int, Failure]]:
+        return [(rank, answer) for rank, answer in answers.items() if isinstance(answer, Failure)]
 
     def _collect(self, answers: dict[int, Any], patience: float | None) -> None:
         """What has come, at least one answer; `TimeoutError` if none does."""

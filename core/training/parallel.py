@@ -122,6 +122,7 @@ class Examples:
         chance = torch.Generator().manual_seed(job.seed + 1)
         self.x = torch.randn(POOL, INPUTS, generator=chance)
         hidden = torch.relu(self.x @ torch.randn(INPUTS, INPUTS, generator=chance))
+        hidden -= hidden.mean(dim=0)  # else some names would be given to nearly all points
         self.y = (hidden @ torch.randn(INPUTS, CLASSES, generator=chance)).argmax(dim=1).to(device)
         self.x = self.x.to(device)
 

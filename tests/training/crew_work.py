@@ -26,11 +26,12 @@ class Work:
         raise ValueError("seven is\nno prime")
 
     def die(self, which, others):
-        """Worker `which` is killed; the others wait for it, or fail because it is gone."""
+        """Worker `which` is killed; the others wait for it, or fail because of it."""
         if self.rank == which:
+            (self.folder / "last sign").touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        if others == "wait":
-            time.sleep(600)
+        while others == "wait" or not (self.folder / "last sign").exists():
+            time.sleep(0.001)
         raise ConnectionError("closed by peer")
 
     def leave(self, status):

@@ -100,7 +100,7 @@ def test_two_workers_train_as_one_does_and_weakly_on_twice_the_batch(two):
         seconds = np.array([each[0] for each in answers if each])
         assert seconds.shape == (setting.workers, len(rates), 3)
         assert (seconds[..., :2] > 0).all()  # compute and serial
-        assert ((seconds[..., 2] > 0).all()) == (setting.workers == 2)
+        assert (seconds[..., 2] > 2e-5).all() == (setting.workers == 2)  # nobody is quicker over a network
         losses[setting] = [each[1] for each in answers if each]
     one = losses[SETTINGS[0]][0]
     assert losses[SETTINGS[1]] == pytest.approx([one, one], rel=1e-5)
