@@ -10,7 +10,23 @@ import torch
 
 from core.device import cores
 from core.frames import TIMED, Frame, Recording
-from core.lessons.scaling import LESSON, Clock, Network, ScalingKnobs, amdahl, drawn, efficiencies, fit, gustafson, rate, repeated, settings, task, tried, turns  # fmt: skip
+from core.lessons.scaling import (
+    LESSON,
+    Clock,
+    Network,
+    ScalingKnobs,
+    amdahl,
+    drawn,
+    efficiencies,
+    fit,
+    gustafson,
+    rate,
+    repeated,
+    settings,
+    task,
+    tried,
+    turns,
+)
 from core.training import crew
 from core.training.parallel import Setting
 
@@ -34,9 +50,8 @@ def made(knobs, machine, step, settle=lambda clock: None, loss=lambda turn: (1.0
                 clock.note(i, np.array([step(setting, turn)] * 3))
         seconds, parts = clock.turn()
         end = int(steps[-1]) + 1
-        recording.append(
-            Frame(end, {"seconds": seconds, "seconds_by_part": parts, "loss": loss(turn)}, clock.pictures(), end / knobs.steps)
-        )  # fmt: skip
+        curves = {"seconds": seconds, "seconds_by_part": parts, "loss": loss(turn)}
+        recording.append(Frame(end, curves, clock.pictures(), end / knobs.steps))
     return recording
 
 
@@ -44,6 +59,11 @@ def by_amdahl(setting, turn):
     """One worker takes 0.1 s, of which 0.01 are serial; the others start at no cost."""
     share = setting.workers if setting.kind == "strong" else 1
     return [0.09 / share, 0.01, 0.0]
+
+
+def free(clock):
+    """A network that takes no time."""
+    clock.here = Network(0.0, math.inf)
 
 
 def claim(knobs, recording, words):
@@ -120,7 +140,9 @@ def test_only_a_weak_batch_raises_the_learning_rate_and_gradually():
 
 
 def test_every_number_of_workers_has_an_example_and_every_step_is_taken_once():
-    for knobs in (ScalingKnobs(), ScalingKnobs(workers=32, global_batch=32, model_up_to=1024), ScalingKnobs(workers=5, steps=10)):  # fmt: skip
+    odd = {"workers": 5, "steps": 10}
+    for values in ({}, {"workers": 32, "global_batch": 32, "model_up_to": 1024}, odd):
+        knobs = ScalingKnobs.parse(values)
         assert drawn(knobs)[-1] <= knobs.global_batch
         assert set(tried(knobs)) <= set(drawn(knobs))
         assert np.concatenate(turns(knobs)).tolist() == list(range(knobs.steps))
@@ -139,7 +161,8 @@ def test_facts_and_claims_of_a_machine_that_obeys_amdahl():
         assert found[f"efficiency_strong[{n}]"] == pytest.approx(found[f"speedup[{n}]"] / n)
         assert found[f"efficiency_weak[{n}]"] == pytest.approx(1.0)
         assert found[f"efficiency_strong_spread[{n}]"] == pytest.approx(0.0)
-    assert found["serial_fraction"] == found["amdahl_serial_fraction"] == pytest.approx(0.1)
+    assert found["serial_fraction"] == pytest.approx(0.1)
+    assert found["amdahl_serial_fraction"] == pytest.approx(0.1)
     assert found["amdahl_r2"] == pytest.approx(1.0)
     assert (found["cores"], found["workers_measured"]) == (4, 4)
     assert found["model_efficiency_strong[64]"] == pytest.approx(0.1 / (0.01 + 0.09 / 64) / 64, rel=0.01)
@@ -149,7 +172,7 @@ def test_facts_and_claims_of_a_machine_that_obeys_amdahl():
 
 def test_beyond_the_cores_there_is_a_model_and_no_measurement():
     knobs = ScalingKnobs(workers=8, latency=50.0, bandwidth=1.0)
-    recording = made(knobs, 2, by_amdahl)
+    recording = made(knobs, 2, by_amdahl, free)
     found = LESSON.facts(knobs, recording)
     assert found["speedup[2]"] is not None
     assert found["speedup[3]"] is found["speedup[8]"] is found["amdahl_r2"] is None
@@ -193,7 +216,8 @@ def test_claims_flip_with_what_was_measured():
     assert claim(knobs, made(knobs, 2, contended), "falls less").holds is False
 
     def torn(setting, turn):  # now the one is better, now the other
-        return [0.1 if setting.workers == 1 else 0.11 if (setting.kind == "weak") == bool(turn % 2) else 0.06, 0, 0]
+        together = {"strong": (0.05, 0.1), "weak": (0.2, 0.1)}[setting.kind][turn % 2]
+        return [0.1 if setting.workers == 1 else together, 0, 0]
 
     assert claim(knobs, made(knobs, 2, torn), "falls less").holds is None
     assert claim(knobs, made(knobs, 2, by_amdahl, gradient=1e-3), "gradient of the whole batch").holds is False
