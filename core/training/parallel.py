@@ -145,6 +145,7 @@ class Worker:
         self.groups: dict[int, Any] = {}
         if size > 1:
             torch.set_num_threads(1)
+            settle(rank)
             self.groups = meet(rank, size, folder, self.device, sorted({each.workers for each in job.settings}))
         self.examples = Examples(job, self.device)
         self.nets = {each: Net(job, self.device) for each in job.settings if rank < each.workers}
@@ -245,6 +246,13 @@ class Worker:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
+
+
+def settle(rank: int) -> None:
+    """Take one core and stay there, with the threads that will talk to the others: else they get in each other's way."""
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {allowed[rank % len(allowed)]})
 
 
 def meet(rank: int, size: int, folder: Path, device: torch.device, counts: Sequence[int]) -> dict[int, Any]:
