@@ -767,7 +767,7 @@ SGD", 2017, arXiv 1706.02677.*
 PRESETS: Mapping[str, ScalingKnobs] = {
     "Classroom": ScalingKnobs(),
     "As the notebook ran it": ScalingKnobs(workers=8, serial_fraction=0.0, global_batch=128),
-    "Done right": ScalingKnobs(workers=8, global_batch=2048, width=512),
+    "Done right": ScalingKnobs(workers=8, steps=300),
     "A slow network": ScalingKnobs(latency=500.0, bandwidth=0.1, model_up_to=256),
     "Large batches, raised rate": ScalingKnobs(rule="linear", serial_fraction=0.0, steps=120),
 }
