@@ -239,7 +239,7 @@ class Clock:
             "seconds_efficiency": efficiency.astype("f4"),
             "seconds_speedup": speedup.astype("f4"),
             "seconds_quartiles": quartiles.reshape(2, -1).astype("f4"),
-            "seconds_of_parts": 1e3 * np.stack([parts, modelled]).astype("f4").reshape(2 * len(PARTS), -1),
+            "seconds_of_parts": 1e3 * np.cumsum([parts, modelled], axis=1).astype("f4").reshape(2 * len(PARTS), -1),
             "seconds_of_network": np.array(self.here),
         }
 
@@ -313,9 +313,9 @@ def panels(knobs: ScalingKnobs) -> list[Panel]:
         _gradient_panel(knobs),
         lines(
             "Training loss",
-            "Mean loss of a turn's batches. In weak scaling a step sees more examples: the same steps are more work, and more examples are not as many times the progress.",
+            "Mean loss of a turn's batches, on the most workers that were measured. In weak scaling a step sees more examples: the same steps are more work, and more examples are not as many times the progress.",
             "loss",
-            [f"strong: batches of {knobs.global_batch}", f"weak: {knobs.global_batch} for each worker"],
+            SERIES,
             x="training step",
             y="cross-entropy (nats)",
             colours=(STRONG, WEAK),
@@ -389,26 +389,26 @@ def _efficiency_panel(knobs: ScalingKnobs) -> Panel:
 
 
 def _parts_panel(knobs: ScalingKnobs) -> Panel:
-    x = [str(n) for n in drawn(knobs)]
-    traces = []
-    for row, (part, colour) in enumerate(zip(PARTS, PART_COLOURS, strict=True)):
+    """Each bar reaches down to 0 and the lower ones stand before it: what is seen of it is its own part."""
+    x, traces = [str(n) for n in drawn(knobs)], []
+    for row, (part, colour) in reversed(list(enumerate(zip(PARTS, PART_COLOURS, strict=True)))):
         for modelled in (False, True):
-            marker = {"color": colour, "pattern": {"shape": "/" if modelled else "", "fillmode": "overlay", "size": 6}}
             bar = go.Bar(
                 x=x,
                 name=f"{part}, model" if modelled else part,
                 legendgroup=part,
                 showlegend=not modelled,
-                marker=marker,
-                opacity=0.55 if modelled else 1.0,
+                marker={"color": colour, "pattern": {"shape": "/" if modelled else "", "size": 6}},
+                hovertemplate="%{y:.3g} ms with all below",
             )
             traces.append(Switch(bar, {"y": ("seconds_of_parts", row + modelled * len(PARTS))}))
     return Panel(
         "Where the time of a step goes",
-        "Strong scaling. Full bars were measured, hatched ones are the model. Only compute shrinks with N; latency grows, bandwidth stays, and the serial part is nobody's to share.",
+        "Strong scaling, part upon part. Full bars were measured, hatched ones are the model. Only compute shrinks with N; latency grows, bandwidth stays, and the serial part is nobody's to share.",
         traces,
         {
-            "barmode": "stack",
+            "barmode": "overlay",
+            "legend": {"traceorder": "reversed"},
             "xaxis": {"title": {"text": "workers N"}, "type": "category"},
             "yaxis": {"title": {"text": "milliseconds per step"}, "rangemode": "tozero"},
         },
