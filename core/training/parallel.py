@@ -249,7 +249,7 @@ class Worker:
 
 
 def settle(rank: int) -> None:
-    """Take one core and stay there, with the threads that will talk to the others: else they get in each other's way."""
+    """Take one core and stay there, with the threads that talk to the others, so that none gets in another's way."""
     if hasattr(os, "sched_setaffinity"):
         allowed = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {allowed[rank % len(allowed)]})
