@@ -429,6 +429,8 @@ class Runner:
 def _seconds_left(job: Job) -> float | None:
     """From the estimate at first, then more and more from how far it has come."""
     run, done = job.run, job.run.recording.progress
+    if job.stop.is_set():
+        return 0.0
     if done <= 0.0:
         left = job.seconds - run.seconds
         return left if left > 0.0 else None

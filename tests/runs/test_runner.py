@@ -183,22 +183,50 @@ def test_the_operator_stops_a_run_for_all(tmp_path, gate):
         assert ended(runner, run) is State.STOPPED
 
 
-def test_a_class_that_presses_run_together_trains_once(tmp_path):
-    with running(tmp_path) as runner:
+def test_a_class_that_presses_run_together_trains_once_and_those_who_leave_stop_nobody_else(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
         runs: list[Run] = []
-        barrier = threading.Barrier(30)
+        barrier = threading.Barrier(100)
 
         def press(asker: int) -> None:
-            barrier.wait()
-            runs.append(submit(runner, "good", str(asker)))
+            barrier.wait(PATIENCE)
+            run = submit(runner, "gate", str(asker))
+            if asker % 3 == 0:
+                runner.stop(run, str(asker))
+            runs.append(run)
 
-        students = [threading.Thread(target=press, args=(asker,)) for asker in range(30)]
+        begun(runner, submit(runner, "gate", "teacher"))
+        students = [threading.Thread(target=press, args=(asker,)) for asker in range(100)]
         for student in students:
             student.start()
         for student in students:
             student.join()
+        assert runner.stop(runs[0], "teacher") is False
+        assert len(runs) == 100
         assert len({id(run) for run in runs}) == 1
-        assert len(runs) == 30
+        assert runs[0].askers == {str(asker) for asker in range(100) if asker % 3}
+        gate.opened.set()
+        assert ended(runner, runs[0]) is State.DONE
+        assert gate.began == 1
+        assert [run.key for run in runner.recent()] == [runs[0].key]
+
+
+def test_a_class_that_presses_run_before_anything_trains_trains_once(tmp_path):
+    with running(tmp_path) as runner:
+        runs: list[Run] = []
+        barrier = threading.Barrier(100)
+
+        def press(asker: int) -> None:
+            barrier.wait(PATIENCE)
+            runs.append(submit(runner, "good", str(asker)))
+
+        students = [threading.Thread(target=press, args=(asker,)) for asker in range(100)]
+        for student in students:
+            student.start()
+        for student in students:
+            student.join()
+        assert {id(run) for run in runs} == {id(runs[0])}
+        assert len(runs) == 100
         assert ended(runner, runs[0]) is State.DONE
         assert [run.key for run in runner.recent()] == [runs[0].key]
 
