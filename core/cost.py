@@ -9,6 +9,9 @@ import torch
 
 MOST_SECONDS = 3600.0
 MOST_BYTES = 4 * 2**30
+LATE, GRACE = 10.0, 120.0
+"""A run is ended at so many times its estimate, and so many seconds more: estimates hold within 3×, and on a machine
+that has other work everything takes a few times as long. What takes longer than both will not come to an end."""
 
 
 class CostError(ValueError):
@@ -80,6 +83,11 @@ def check(cost: Cost, calibration: Calibration) -> float:
             "take; choose fewer passes, examples or nets."
         )
     return seconds
+
+
+def limit(seconds: float) -> float:
+    """The seconds after which a run of this estimate is ended: at most twice what a run may be said to take."""
+    return min(LATE * seconds + GRACE, 2 * MOST_SECONDS)
 
 
 def spell_seconds(seconds: float) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from core import data
-from core.cost import Calibration, check, spell_seconds
+from core.cost import Calibration, check, limit, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
@@ -392,7 +392,8 @@ class Runner:
         with self.changed:
             run.device = machine.devices.get(job.device.type, str(job.device))
             run.started = time.monotonic()
-        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop)) as frames:
+        most = limit(job.seconds)
+        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop, most)) as frames:
             for frame in frames:
                 run.recording.append(frame)
                 with self.changed:

@@ -97,7 +97,7 @@ class Classroom:
     def close(self) -> None:
         pass
 
-    def frames(self, lesson: Any, knobs: RunKnobs, where: Any, stop: Any) -> Frames:
+    def frames(self, lesson: Any, knobs: RunKnobs, where: Any, stop: Any, limit: float) -> Frames:
         """Train: let the time go by, event by event."""
         job = self.runner._running
         assert job is not None

@@ -546,6 +546,16 @@ def test_a_killed_process_costs_the_run_that_trained_in_it(tmp_path, process):
         assert ended(runner, behind) is State.DONE
 
 
+def test_a_run_that_will_not_end_is_ended_and_the_next_one_trains(tmp_path, process, monkeypatch):
+    monkeypatch.setattr("core.cost.GRACE", 0.3)
+    with running(tmp_path, engine=process) as runner:
+        run = submit(runner, "quiet")
+        behind = submit(runner, "good", "ben")
+        assert ended(runner, run) is State.FAILED
+        assert "many times what it was said to take" in run.error
+        assert ended(runner, behind) is State.DONE
+
+
 def test_closing_stops_all_and_leaves_no_process_and_no_thread(tmp_path):
     threads, engine = threading.active_count(), InProcess(HERE)
     runner = Runner(store_at(tmp_path), engine, LESSONS)
