@@ -222,10 +222,14 @@ class Store(Keeper):
 
     def verify(self, root: Path) -> Sequence[str]:
         """What is wrong in a folder of runs, a sentence each; none where every byte is as written. `StoreError`."""
+        folders = self.folders(root)
+        return [f"{folder.parent.name}/{folder.name}: {fault}." for folder in folders if (fault := self._fault(folder))]
+
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Where the runs of a folder of runs lie, whole or not. `StoreError`."""
         with self._telling(root, "The stored runs could not be checked"):
             slugs = [slug for slug in self._names(root) if not slug.startswith(".")]
-            folders = [root / slug / key for slug in slugs for key in self._names(root / slug)]
-        return [f"{folder.parent.name}/{folder.name}: {fault}." for folder in folders if (fault := self._fault(folder))]
+            return [root / slug / key for slug in slugs for key in self._names(root / slug)]
 
     # Writing
 
@@ -279,9 +283,7 @@ class Store(Keeper):
             versions=dict(versions),
             data=data,
             frames=len(run.recording),
-            facts=plain_facts(run.facts),
-            # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
-            claims=json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item)),
+            **_said_of(run),
             imported=imported,
         )
         root = self.runs if gallery is None else gallery
@@ -304,6 +306,38 @@ class Store(Keeper):
             return replace(run, manifest=manifest, origin=origin)  # a copy: the original lies where it says
         run.manifest, run.origin = manifest, origin
         return run
+
+    def restate(self, folder: Path) -> str | None:
+        """Let the lesson of now say what the frames in `folder` show; the new key, None where nothing has changed.
+
+        Its frames stay, byte for byte, with everything that is said of where they come from; facts and claims are
+        computed from them anew. Where the lesson has got knobs since, the run has their defaults and a new key: were
+        its numbers others with these, the lesson's revision would have been raised.
+
+        Raises `Foreign` or `Damaged` where it is no run of the lesson's revision, `StoreError` where the disk fails.
+        """
+        root = folder.parents[1]
+        with self._writing(root, "The run could not be restated"):
+            before = unseal(self.files.read(folder / MANIFEST, MOST_MANIFEST))
+            lesson, knobs = self._knobs(before.slug, before.knobs)
+            if before.revision != lesson.revision:
+                raise Foreign(f"made by revision {before.revision} of its lesson, which has {lesson.revision} now")
+            if (before.slug, before.key) != (folder.parent.name, folder.name):
+                raise Damaged("it lies in the folder of another run")
+            frames = self._read_recording(folder, before)
+            run = Run(lesson, knobs, lesson.key(knobs), recording=frames, state=State.DONE)
+            now = {"key": run.key, "knobs": run.knobs.model_dump(mode="json"), **_said_of(run)}
+            after = before.model_copy(update=now)
+            if after == before:
+                return None
+            place = root / before.slug / run.key
+            if place != folder and self.files.stamp(place) is not None:
+                raise Foreign(f"with the knobs that its lesson has got since it is run {run.key}, which lies here too")
+            name, promised = _frames_of(before)
+            self._place(place, {name: self.files.read(folder / name, promised.size), MANIFEST: seal(after)})
+            if place != folder:
+                self.files.remove(folder)
+        return run.key
 
     def begin(self, run: Run) -> None:
         """Note on disk that this process trains `run`, so that a restart can tell it was cut off.
@@ -593,6 +627,13 @@ def _frames_of(manifest: Manifest) -> tuple[str, FileRecord]:
     if len(found) != 1 or not FRAMES.fullmatch(found[0][0]) or not 0 <= found[0][1].size <= MOST_ARRAYS:
         raise Damaged("run.json names other files than frames.npz")
     return found[0]
+
+
+def _said_of(run: Run) -> dict[str, Any]:
+    """What its lesson says of a run's frames, as a manifest holds it."""
+    # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
+    claims = json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item))
+    return {"facts": plain_facts(run.facts), "claims": claims}
 
 
 def _stored_run(listed: Listed, recording: Recording) -> Run:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.frames import Array, Recording
+from core.frames import Array
 from core.knobs import clip
 from core.panels import COLOURS, DASHES, Grow, Panel, Still, plain, see_through
 from core.runs.run import RUN_ID, Run, State
@@ -157,7 +157,6 @@ def compared(runs: Sequence[Run], asked: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-@kept()
 def compared_json(parts: tuple[Part, ...], asked: tuple[str, ...]) -> str:
     """The same as text."""
     return json.dumps(compared([part.run for part in parts], asked), allow_nan=False, separators=(",", ":"))
@@ -178,7 +177,7 @@ def _drawn(panels: Shared, names: Sequence[str], runs: Sequence[Run], places: Se
             at = places[owner][frames]
             delta.append({"trace": k, "frames": at.tolist(), "y": [plain(y) for y in heights.tolist()]})
     said = {"name": panel.name, "caption": panel.caption, "bindings": panel.bindings()}
-    return {**said, "figure": empty_figure(panel, Recording()), "delta": delta}
+    return {**said, "figure": empty_figure(panel), "delta": delta}
 
 
 def _overlay(panels: Shared, names: Sequence[str]) -> tuple[Panel, list[int | None]]:
