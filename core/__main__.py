@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     bring.set_defaults(act=_import)
 
     sets = commands.add_parser("data", help="data sets").add_subparsers(required=True, metavar="ACTION")
-    get = sets.add_parser("get", help="download a data set")
+    get = sets.add_parser("get", help="download a data set, or decode the pictures that lie here")
     get.add_argument("name", help=", ".join(data.NAMES))
     get.set_defaults(act=_get)
 
@@ -132,9 +132,6 @@ def _described(lesson: AnyLesson) -> dict[str, Any]:
 def _run(asked: argparse.Namespace) -> int:
     lesson = _lesson(asked.slug)
     knobs = _knobs(lesson, asked.preset, asked.set)
-    name = lesson.dataset(knobs)
-    if name is not None and data.may_download(name):
-        _download(name)
     run = _train(lesson, knobs, asked.device, Store.default(LESSONS), fresh=asked.fresh)
     if asked.json:
         print(json.dumps(_result(run), ensure_ascii=False))
@@ -154,6 +151,9 @@ def _script(asked: argparse.Namespace) -> int:
 
 
 def _train(lesson: AnyLesson, knobs: Knobs, device: str, store: Store, *, fresh: bool) -> Run:
+    name = lesson.dataset(knobs)
+    if name is not None and (fresh or not store.has(lesson, knobs)) and data.may_download(name):
+        _download(name)
     runner = Runner(store, InThread(), LESSONS)
     try:
         run = runner.submit(lesson, knobs, device=device, fresh=fresh, asker="command line")

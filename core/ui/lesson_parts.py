@@ -120,27 +120,36 @@ def shown_run(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:
 
 
 def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
-    """Where a data set is not on this machine: download it, or take the embedded one in one click."""
+    """Where a data set is not on this machine: download it, or take the embedded one in one click.
+
+    One that lies here in a form that has yet to be decoded is decoded, with the same bar.
+    """
     name = lesson.dataset(knobs)
     if name is None or data.available(name):
         return
+    lies = data.undecoded(name)
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
-        st.markdown(f"**{name}** is not on this machine yet.", width="content")
-        wanted = st.button("Download it", key="download", icon=":material/download:")
+        if lies is None:
+            st.markdown(f"**{name}** is not on this machine yet.", width="content")
+            doing, wanted = "Downloading", st.button("Download it", key="download", icon=":material/download:")
+        else:
+            said = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
+            st.markdown(said, width="content")
+            doing, wanted = "Decoding", st.button("Decode it", key="download", icon=":material/image:")
         st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
     if not wanted:
         return
-    bar = st.progress(0.0, "Downloading …")
+    bar = st.progress(0.0, f"{doing} …")
     try:
-        data.download(name, lambda share: _show(bar, share))
+        data.download(name, lambda share: _show(bar, doing, share))
     except DataError as error:
         st.error(str(error))
     else:
         st.rerun()
 
 
-def _show(bar: DeltaGenerator, share: float) -> None:
-    bar.progress(share, f"Downloading … {share:.0%}")
+def _show(bar: DeltaGenerator, doing: str, share: float) -> None:
+    bar.progress(share, f"{doing} … {share:.0%}")
 
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
@@ -181,6 +190,8 @@ def claims(run: Run) -> None:
     if not run.state.final:
         st.caption("Checked when the run ends.")
         return
+    if run.manifest is not None and run.manifest.data not in (None, run.lesson.dataset(run.knobs)):
+        st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
     for claim in run.claims:
         _claim(claim)
 
