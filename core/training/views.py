@@ -109,7 +109,7 @@ class Pictures:
             mirror: whether left and right are swapped, for one of two.
             frozen: the holes were cut before the picture moved, and move with it.
         """
-        n, (_, height, width), device = len(rows), self.shape, self.pixels.device
+        n, (channels, height, width), device = len(rows), self.shape, self.pixels.device
         reaches = [{"crop": side // 8, "notebook": side // 10, "none": 0}[shift] for side in (height, width)]
         down_by, across_by = (torch.randint(-r, r + 1, (n, 1), generator=chance).to(device) for r in reaches)
         flipped = (torch.rand(n, 1, generator=chance) < (0.5 if mirror else 0.0)).to(device)
@@ -117,17 +117,25 @@ class Pictures:
         down, across = torch.arange(height, device=device), torch.arange(width, device=device)
         i = down + down_by  # (n, height): the row of the picture from which each row of the view comes
         j = torch.where(flipped, width - 1 - across, across) + across_by  # (n, width)
-        outside = ((i < 0) | (i >= height))[:, :, None] | ((j < 0) | (j >= width))[:, None]
-        i, j = i.clamp(0, height - 1), j.clamp(0, width - 1)
-        view = self.pixels[rows[:, None, None], i[:, :, None], j[:, None]].float()  # (n, height, width, channels)
-        view.sub_(self.mean).div_(self.spread)
+        blank = torch.zeros(n, height, width, dtype=torch.bool, device=device)  # what shows the mean colour
         if shift == "crop":
-            view.masked_fill_(outside[..., None], 0.0)
+            blank |= ((i < 0) | (i >= height))[:, :, None] | ((j < 0) | (j >= width))[:, None]
+        i, j = i.clamp_(0, height - 1), j.clamp_(0, width - 1)
+        at = (rows[:, None] * height + i)[:, :, None] * width + j[
+            :, None
+        ]  # (n, height, width): a pixel in all pictures
+        view = self.pixels.view(-1, channels)[at.view(-1)].view(n, height, width, channels).float()
+        view.sub_(self.mean).mul_(1 / self.spread)
+        hidden = torch.zeros((), dtype=torch.bool, device=device)
         if holes.length:
-            at = (i, j) if frozen else (down.expand(n, -1), across.expand(n, -1))
-            hidden = holes.hidden(centres.to(device), *at)[..., None]
-            black = -self.mean / self.spread
-            view = torch.where(hidden, black if holes.fill == "black" else torch.zeros_like(black), view)
+            hidden = holes.hidden(
+                centres.to(device), i if frozen else down.expand(n, -1), j if frozen else across.expand(n, -1)
+            )
+        if holes.fill == "mean":
+            blank |= hidden
+        view.mul_(~blank[..., None])
+        if holes.fill == "black":
+            view = torch.where(hidden[..., None], -self.mean / self.spread, view)
         turned: Tensor = view.permute(0, 3, 1, 2)
         return turned  # in memory the colours of a pixel lie side by side
 
