@@ -8,6 +8,9 @@ from statistics import median
 import torch
 
 MOST_SECONDS = 3600.0
+MOST_GPU_SECONDS = 24 * 3600.0
+"""Of a preset that says that it takes a GPU, on one: a paper's full recipe."""
+
 MOST_BYTES = 4 * 2**30
 
 
@@ -66,17 +69,17 @@ def calibrate(device: torch.device) -> Calibration:
     )
 
 
-def check(cost: Cost, calibration: Calibration) -> float:
-    """The seconds a run will take; `CostError` where it is beyond what a server should start."""
+def check(cost: Cost, calibration: Calibration, most: float = MOST_SECONDS) -> float:
+    """The seconds a run will take; `CostError` where it is beyond what a server should start, `most` seconds."""
     seconds = calibration.seconds(cost)
     if cost.bytes > MOST_BYTES:
         raise CostError(
             f"This run needs about {cost.bytes / 2**30:.1f} GiB of memory, more than the {MOST_BYTES / 2**30:.0f} GiB "
             "a run may take; choose fewer or smaller nets."
         )
-    if seconds > MOST_SECONDS:
+    if seconds > most:
         raise CostError(
-            f"This run would take {spell_seconds(seconds)}, longer than the {spell_seconds(MOST_SECONDS)} a run may "
+            f"This run would take {spell_seconds(seconds)}, longer than the {spell_seconds(most)} a run may "
             "take; choose fewer passes, examples or nets."
         )
     return seconds

@@ -882,7 +882,9 @@ PRESETS: Mapping[str, CutoutKnobs] = {
     "Done right": CutoutKnobs.parse(
         {**FULL, "augmentations": (1, 4), "frozen_copies": "none", "cutout_length": 16, "optimizer": "momentum", "learning_rate": 0.1}
     ),
-    "2,000 pictures, 6 epochs, three seeds": CutoutKnobs(tests=2000, epochs=6, seeds=3),
+    "2,000 pictures, 3 epochs, three seeds": CutoutKnobs(
+        augmentations=(1, 2, 4), frozen_copies="none", tests=2000, epochs=3, seeds=3
+    ),
     "The notebook's copies, 2,000 pictures, 4 epochs": CutoutKnobs(
         augmentations=(2, 4, 8), frozen_copies="instead", fill="black", shift="notebook", shortcut="projection", epochs=4, batch_size=64, learning_rate=0.001, schedule="constant", weight_decay=0.0002
     ),
