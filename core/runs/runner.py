@@ -212,7 +212,10 @@ class Runner:
         with self.changed:
             live = [job.run for job in self._jobs() if job.run.key == key]  # two, if one is just being stopped
             run = live[-1] if live else self._recent.get(key)
-        return self.store.get(key) if run is None else run
+        if run is None:
+            return self.store.get(key)
+        self.store.used(run)
+        return run
 
     def live(self) -> Sequence[Run]:
         """What trains and what waits, in order."""

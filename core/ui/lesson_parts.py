@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -20,8 +21,10 @@ from core.runs.runner import QueueFull
 from core.scripts import has_script, script
 from core.ui import state
 from core.ui.cards import as_text
+from core.ui.kept import kept
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
+from core.ui.run_json import Part
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -258,7 +261,15 @@ def take_home(run: Run) -> None:
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
         st.caption("Where these numbers come from:")
-        st.dataframe(provenance(run), hide_index=True, column_config={"0": "", "1": ""})
+        st.dataframe(
+            _origins(Part.of(run, 0), run.manifest is not None), hide_index=True, column_config={"0": "", "1": ""}
+        )
+
+
+@kept(weigh=lambda table: 0)  # twenty lines
+def _origins(part: Part, saved: bool) -> pd.DataFrame:
+    """`provenance` as a table. Kept: pandas takes a millisecond to make it, and every look at a page shows it."""
+    return pd.DataFrame(provenance(part.run))
 
 
 def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:
