@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from core.lesson import AnyLesson
 from core.lessons import (
     cnn_arithmetic,
+    cutout_and_batch_augmentation,
     depth_vs_width,
     dropout,
     dying_relu,
@@ -23,6 +24,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
+    cutout_and_batch_augmentation.LESSON,
     depth_vs_width.LESSON,
     scaling.LESSON,
 )
