@@ -8,6 +8,7 @@ from core.lessons import (
     depth_vs_width,
     dropout,
     dying_relu,
+    optimizers,
     overfitting_cures,
     perceptron,
     vanishing_gradients,
@@ -22,6 +23,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
+    optimizers.LESSON,
     depth_vs_width.LESSON,
 )
 
