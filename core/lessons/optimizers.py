@@ -49,8 +49,8 @@ PAPER_RATES = {**NOTEBOOK_RATES, "adagrad": 0.01, "adadelta": 1.0, "nadam": 0.00
 GRID = tuple(10 ** (k / 2 - 4) for k in range(10))  # 0.0001 … 3.16; holds 0.001, 0.01, 0.1 and 1
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.2, 0.5  # the notebook's
 SEARCHED = 1 / 3  # of the epochs, for each rate of the search
-LOOKS, FEW_LOOKS, WIDE = 24, 12, 256  # frames after the search; nets from this width on take long to look at
-GLANCE = 1000  # test and training examples that are judged on the way; at the end all tests are
+LOOKS, FEW_LOOKS, WIDE = 24, 8, 256  # frames after the search; nets from this width on take long to look at
+GLANCE = 500  # test and training examples that are judged on the way; at the end all tests are
 DEFAULTS = (("adadelta", 0.001), ("adadelta", 1.0), ("adagrad", 0.001), ("adagrad", 0.01))  # one epoch each
 STEPS = 120  # on the landscape
 GUESSING = math.log(10)
@@ -76,6 +76,7 @@ class OptimizerKnobs(Knobs):
     epochs: int = knob(6, "how often each net sees every example", ge=1, le=200, stops=(2, 4, 6, 8, 10, 20, 50, 100, 200))  # fmt: skip
     batch_size: int = knob(32, "examples averaged into one step", ge=4, le=512, stops=(16, 32, 64, 128, 256))
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; the notebook's is cifar10, digits needs no download")  # fmt: skip
+    pixels: Literal["0 to 1", "standardised"] = knob("0 to 1", "what the net sees: pixels over their largest value, as the notebook, or less their mean and over their spread, which is learned faster")  # fmt: skip
     landscape: Literal["ravine", "saddle", "eggholder"] = knob("ravine", "the two-dimensional function on which the same rules are watched")  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
 
@@ -200,7 +201,7 @@ def walk(knobs: OptimizerKnobs) -> tuple[Array, float]:
 
 
 class Task(NamedTuple):
-    """Pixels 0 … 1 and classes, to learn from, to tune on and for the test; and how many classes there are."""
+    """Pixels and classes, to learn from, to tune on and for the test; and how many classes there are."""
 
     x: torch.Tensor
     y: torch.Tensor
@@ -216,9 +217,13 @@ class Task(NamedTuple):
         whole = data.load(knobs.dataset, device)
         learned = min(knobs.examples, len(whole.y_train) * 5 // 6)
         x, y = data.subset(whole, learned + learned // 5, knobs.seed)
-        most = float(whole.x_train.max())
-        pixels = x.float() / most
-        return cls(pixels[:learned], y[:learned], pixels[learned:], y[learned:], whole.x_test.float() / most, whole.y_test, len(whole.classes))  # fmt: skip
+        if knobs.pixels == "standardised":
+            learn, others = data.scale(x[:learned], torch.cat([x[learned:], whole.x_test]), "global")
+        else:
+            most = float(whole.x_train.max())
+            learn, others = x[:learned].float() / most, torch.cat([x[learned:], whole.x_test]).float() / most
+        held_out, test = others.split([len(x) - learned, len(whole.x_test)])
+        return cls(learn, y[:learned], held_out, y[learned:], test, whole.y_test, len(whole.classes))
 
 
 class SideBySide:
@@ -554,7 +559,7 @@ def _spread(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> Claim:
         bool(gap < 0.05) if ended and len(five) == len(ADAPTIVE) and knobs.rates == "tuned" else None,
         "this run: ten rates each, chosen on held-out examples",
         notebook="17.9 pp between AdaGrad (51.0 %) and RMSProp (33.1 %), each at one rate",
-        literature="Choi et al. 2019: with full tuning a more general optimizer never underperforms its special cases",
+        literature="Wilson et al. 2017, a VGG net on CIFAR-10: 7.65 ± 0.14 % error with SGD, 9.60 ± 0.19 % with the best adaptive rule",
         hint="tune the rates of all five, without dropout",
     )
 
@@ -580,7 +585,6 @@ def _reverses(knobs: OptimizerKnobs, recording: Recording) -> Claim:
         holds,
         "validation accuracy in this run's search, where both rates are in the grid",
         notebook="ranks optimizers by Keras' defaults",
-        literature="Schmidt et al. 2021 compare fifteen optimizers and find no universal winner",
         hint="tune the rates of two optimizers or more",
     )
 
@@ -811,9 +815,9 @@ al. 2019; Schmidt et al. 2021.*
 
 PRESETS: Mapping[str, OptimizerKnobs] = {
     "Classroom": OptimizerKnobs(),
-    "As the notebook ran it": OptimizerKnobs(optimizers=ADAPTIVE, rates="notebook", l2=0.01, dropout="both", width=1000, examples=2000, epochs=6, batch_size=128, dataset="cifar10"),
-    "Done right": OptimizerKnobs(optimizers=ALL, width=128, examples=4000, epochs=9, dataset="cifar10"),
-    "The penalty decides": OptimizerKnobs(rates="notebook", l2=0.01, dropout="both", landscape="saddle"),
+    "As the notebook ran it": OptimizerKnobs(optimizers=ADAPTIVE, rates="notebook", l2=0.01, dropout="both", width=1000, examples=1000, epochs=8, batch_size=128, dataset="cifar10"),
+    "Done right": OptimizerKnobs(optimizers=ALL, examples=3000, epochs=10, dataset="cifar10", pixels="standardised"),
+    "With the notebook's penalty": OptimizerKnobs(rates="paper", l2=0.01, dropout="both", landscape="saddle"),
     "At the papers' rates": OptimizerKnobs(optimizers=ALL, rates="paper", landscape="eggholder"),
 }  # fmt: skip
 
