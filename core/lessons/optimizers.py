@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import plotly.graph_objects as go
@@ -42,10 +42,15 @@ OPTIMIZERS: Mapping[str, Callable[..., Optimizer]] = {
     "nadam": partial(NAdam, eps=1e-7),
     "adamw": partial(AdamW, eps=1e-7, weight_decay=0.0),
 }
-ALL = tuple(OPTIMIZERS)
-ADAPTIVE = ("adagrad", "rmsprop", "nadam", "adadelta", "adam")  # the notebook's five
-NOTEBOOK_RATES = dict.fromkeys(ALL, 0.001) | {"sgd": 0.01, "momentum": 0.01, "nesterov": 0.01}  # Keras' defaults
-PAPER_RATES = {**NOTEBOOK_RATES, "adagrad": 0.01, "adadelta": 1.0, "nadam": 0.002}
+ALL: tuple[Name, ...] = get_args(Name)
+ADAPTIVE: tuple[Name, ...] = ("adagrad", "rmsprop", "nadam", "adadelta", "adam")  # the notebook's five
+NOTEBOOK_RATES: Mapping[str, float] = {
+    **dict.fromkeys(ALL, 0.001),
+    "sgd": 0.01,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+}  # Keras' defaults
+PAPER_RATES: Mapping[str, float] = {**NOTEBOOK_RATES, "adagrad": 0.01, "adadelta": 1.0, "nadam": 0.002}
 GRID = tuple(10 ** (k / 2 - 4) for k in range(10))  # 0.0001 … 3.16; holds 0.001, 0.01, 0.1 and 1
 INPUT_DROPOUT, HIDDEN_DROPOUT = 0.2, 0.5  # the notebook's
 SEARCHED = 1 / 3  # of the epochs, for each rate of the search
