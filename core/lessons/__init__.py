@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from core.lesson import AnyLesson
 from core.lessons import (
+    batchnorm_and_dropout,
     cnn_arithmetic,
     depth_vs_width,
     dropout,
@@ -20,6 +21,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     dropout.LESSON,
+    batchnorm_and_dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     depth_vs_width.LESSON,
