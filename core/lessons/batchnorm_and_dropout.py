@@ -31,9 +31,10 @@ VARIANTS: tuple[Variant, ...] = ("plain", "batch norm, inputs / 255", "batch nor
 COLOUR = dict(zip(VARIANTS, (COLOURS[7], COLOURS[2], COLOURS[0], COLOURS[5], COLOURS[1], COLOURS[3]), strict=True))
 DASH = dict(zip(VARIANTS, DASHES, strict=True))
 FRAMES, LOOKS = 60, 12  # at most so many frames of the training loss, and of everything else
-FEW, MOST = 500, 2000  # examples judged on the way, of a small training set; training examples judged at the end
+FEW, MOST = 400, 2000  # examples judged on the way, of a small training set; training examples judged at the end
 FILTERS, WRONG = WIDTHS[0], 6  # first-layer filters, and wrongly read pictures that are shown of each variant
 CUT = slice(4, 24)  # the middle of a picture: MNIST's digits lie within 20×20
+BELOW, BESIDE = 7, 3  # room between wrongly read pictures, for what they are read as
 PLACES = ("input", *LAYERS)
 SIZES = (1, *WIDTHS)
 NORMED = sum(SIZES)  # channels that batch norm may stand behind
@@ -53,11 +54,11 @@ class NormKnobs(Knobs):
     """What may be turned."""
 
     variants: tuple[Variant, ...] = knob(("plain", "batch norm", "dropout", "both"), "nets that are trained side by side, from the same start on the same pictures", most=6, shown=True)  # fmt: skip
-    examples: int = knob(2500, "training pictures, at most as many as the set has", ge=20, le=60_000, stops=(500, 1000, 2500, 5000, 10_000, 20_000, 60_000), shown=True)  # fmt: skip
+    examples: int = knob(2000, "training pictures, at most as many as the set has", ge=20, le=60_000, stops=(500, 1000, 2000, 5000, 10_000, 20_000, 60_000), shown=True)  # fmt: skip
     epochs: int = knob(
         4, "how often every net sees every picture", ge=1, le=30, stops=(1, 2, 3, 4, 5, 8, 10, 15, 20, 30)
     )
-    batch_size: int = knob(50, "pictures averaged into one step, and into batch norm's mean and variance", ge=2, le=512, stops=(8, 16, 32, 50, 64, 100, 128, 256, 512))  # fmt: skip
+    batch_size: int = knob(40, "pictures averaged into one step, and into batch norm's mean and variance", ge=2, le=512, stops=(8, 16, 32, 40, 64, 100, 128, 256, 512))  # fmt: skip
     learning_rate: float = knob(0.05, "how far each step moves the weights", ge=1e-4, le=2.0, stops=(0.001, 0.003, 0.01, 0.03, 0.05, 0.1, 0.3, 1.0))  # fmt: skip
     momentum: float = knob(0.0, "share of the last step that the next one begins with", ge=0.0, le=0.99, stops=(0.0, 0.5, 0.8, 0.9, 0.95, 0.99))  # fmt: skip
     hidden_rate: float = knob(0.5, "probability that a number that leaves a hidden layer is dropped in training, on the maps too", ge=0.0, le=0.7, stops=(0.0, 0.1, 0.2, 0.3, 0.5, 0.7), shown=True)  # fmt: skip
@@ -147,7 +148,8 @@ def train(knobs: NormKnobs, device: torch.device) -> Iterator[Frame]:
             if over and epoch == knobs.epochs:
                 yield look.frame(at, 1.0, few=None, more=curves)
             elif over or (i + 1) % every == 0:
-                yield look.frame(at, 0.98 * done, few=max(FEW, knobs.examples // 6), more=curves)
+                few = max(FEW, knobs.examples // 12)
+                yield look.frame(at, 0.98 * done, few=few, misread=bool(over), more=curves)
             else:
                 yield Frame(at, curves, progress=0.98 * done)
 
@@ -159,11 +161,22 @@ class Look:
         self.knobs, self.task, self.nets, self.names = knobs, task, nets, series(knobs)
 
     def by_variant(self, values: Array) -> Array:
-        """Of every net (nets, ...), as curves have it: (variants, seeds, ...)."""
-        return values.reshape(len(self.names), self.knobs.seeds, *values.shape[1:])
+        """Of every net (nets,), as curves have it: (variants, seeds)."""
+        return values.reshape(len(self.names), self.knobs.seeds)
 
-    def frame(self, step: float, progress: float, few: int | None, more: Mapping[str, Any] | None = None) -> Frame:
-        """Losses and accuracies on the first `few` training and test pictures, and what the first seed's nets hold."""
+    def frame(
+        self,
+        step: float,
+        progress: float,
+        *,
+        few: int | None,
+        misread: bool = True,
+        more: Mapping[str, Any] | None = None,
+    ) -> Frame:
+        """Losses and accuracies on the first `few` training and test pictures, and what the first seed's nets hold.
+
+        `misread`: whether wrongly read pictures are shown, which are most of what a frame takes on its way to a reader.
+        """
         task = self.task
         seen = few or MOST
         trained = self.nets.judge(task.x[:seen], task.y[:seen])
@@ -175,10 +188,13 @@ class Look:
             "test_loss": self.by_variant(tested.loss),
             "train_accuracy": self.by_variant(trained.accuracy),
             "train_loss": self.by_variant(trained.loss),
-            "variance_shift": self.by_variant(np.array([shift(each) for each in found])),
+            **{
+                f"variance_shift_{place}": self.by_variant(np.array([shift(*each[l]) for each in found]))
+                for l, place in enumerate(PLACES)
+            },
         }
         shown = {
-            **self.wrong(tested),
+            **(self.wrong(tested) if misread else {}),
             "filters": mosaic(torch.stack([net.weights[0].detach()[:, 0].cpu() for net in first]).numpy()),
             "gamma": np.stack([learned(net, "gamma") for net in first]),
             "beta": np.stack([learned(net, "beta") for net in first]),
@@ -198,7 +214,7 @@ class Look:
             rows.append(shown)
             said = [f"{truth[i]} as {reads[i]}" for i in which]
             texts += said + [""] * (WRONG - len(which))
-        return {"wrong": mosaic(np.stack(rows), gap=6).astype(np.uint8), "misread": np.array(texts)}
+        return {"wrong": mosaic(np.stack(rows), (BELOW, BESIDE)), "misread": np.array(texts)}
 
 
 def by_channel(layers: Sequence[Array]) -> Array:
@@ -215,17 +231,18 @@ def learned(net: LeNet, which: Literal["gamma", "beta"]) -> Array:
     )
 
 
-def shift(layers: Sequence[tuple[Array, Array]]) -> Array:
-    """Running variance over the one met in evaluation, a layer's channels together, (places,); nan without any."""
-    return np.array([running.mean() / now.mean() if now.any() else np.nan for running, now in layers])
+def shift(running: Array, met: Array) -> float:
+    """Running variance over the one met in evaluation, a layer's channels together; nan where there is none."""
+    return float(running.mean() / met.mean()) if met.any() else math.nan
 
 
-def mosaic(tiles: Array, gap: int = 1) -> Array:
-    """Tiles (rows, columns, height, width) side by side in one picture, with a gap of nan, or of 0, between them."""
+def mosaic(tiles: Array, gaps: tuple[int, int] = (1, 1)) -> Array:
+    """Tiles (rows, columns, height, width) in one picture, with gaps of nan, or of 0, below and beside each."""
     rows, columns, height, width = tiles.shape
+    below, beside = gaps
     empty = np.nan if tiles.dtype.kind == "f" else 0
-    framed = np.pad(tiles, ((0, 0), (0, 0), (0, gap), (0, gap)), constant_values=empty)
-    return framed.transpose(0, 2, 1, 3).reshape(rows * (height + gap), columns * (width + gap))
+    framed = np.pad(tiles, ((0, 0), (0, 0), (0, below), (0, beside)), constant_values=empty)
+    return framed.transpose(0, 2, 1, 3).reshape(rows * (height + below), columns * (width + beside))
 
 
 # ---- what is shown -------------------------------------------------------------------------------------------------
@@ -267,7 +284,7 @@ def _notebook(knobs: NormKnobs, which: Literal["accuracy", "loss"]) -> list[Stil
         found.append(
             reference(
                 [5], [accuracy if which == "accuracy" else loss], said, mode="markers", marker=marker, showlegend=False
-            )  # fmt: skip
+            )
         )
     return found
 
@@ -373,9 +390,9 @@ def _filters_panel(names: list[str]) -> Panel:
 
 
 def _wrong_panel(names: list[str]) -> Panel:
-    tile = CUT.stop - CUT.start + 6
-    rows = [tile * i + 9.5 for i in range(len(names))]
-    under = [(tile * k + 9.5, tile * i + 22.5) for i in range(len(names)) for k in range(WRONG)]
+    side = CUT.stop - CUT.start
+    rows = [(side + BELOW) * i + side / 2 for i in range(len(names))]
+    under = [((side + BESIDE) * k + side / 2, row + side / 2 + 2.5) for row in rows for k in range(WRONG)]
     heat = go.Heatmap(colorscale="Greys", zmin=0, zmax=255, showscale=False, hoverinfo="skip")
     words = go.Scatter(
         x=[x for x, _ in under], y=[y for _, y in under], mode="text", name="read as", textfont={"size": 10, "color": "#555"}, hoverinfo="skip", showlegend=False
@@ -427,11 +444,10 @@ def facts(knobs: NormKnobs, recording: Recording) -> Facts:
         for k in (0, len(printed) - 1):
             if len(printed):
                 found[f"loss_as_trained[{name}, epoch {k + 1}]"] = finite(printed[k, i].mean())
-    shifts = recording.last("variance_shift").mean(axis=1)  # (variants, places)
-    for i, name in enumerate(names):
-        for place, value in zip(PLACES, shifts[i], strict=True):
+    for place in PLACES:
+        for name, values in zip(names, recording.last(f"variance_shift_{place}"), strict=True):
             if has_norm(name, place):
-                found[f"variance_shift[{name}, {place}]"] = finite(value)
+                found[f"variance_shift[{name}, {place}]"] = finite(values.mean())
     return found
 
 
@@ -685,7 +701,7 @@ def cost(knobs: NormKnobs) -> Cost:
     batches = math.ceil(count / knobs.batch_size) * knobs.epochs * knobs.seeds
     seen = float(count * knobs.epochs * knobs.seeds)
     looks = min(LOOKS, FRAMES // max(1, FRAMES // LOOKS)) + knobs.epochs
-    judged = 2.0 * looks * max(FEW, count // 6) * knobs.seeds + 20_000.0 * knobs.seeds
+    judged = 2.0 * looks * max(FEW, count // 12) * knobs.seeds + 12_000.0 * knobs.seeds
     flops = numbers = calls = 0.0
     for name in names:
         norm, drop = has_norm(name, "F84"), name in ("dropout", "both")
