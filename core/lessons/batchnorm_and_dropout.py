@@ -328,9 +328,15 @@ def _learned_panel(names: list[str]) -> Panel:
                 showlegend=picture == "gamma",
             )
             traces.append(Switch(violin, {"y": (picture, row)}))
+            if has_norm(name, "input"):  # one channel is no violin
+                marker = {"color": colour, "symbol": "diamond", "size": [8, *[0] * sum(WIDTHS)]}
+                dot = go.Scatter(
+                    x=places, name=f"{name}, input", yaxis=axis, mode="markers", marker=marker, showlegend=False
+                )
+                traces.append(Switch(dot, {"y": (picture, row)}))
     return Panel(
         "What batch norm has learned",
-        "Scale γ (above) and shift β (below) of every channel, by layer; they start at 1 and 0. The running mean and variance are no part of it: nothing learns them.",
+        "Scale γ (above) and shift β (below) of every channel, by layer; they start at 1 and 0, and the input's one is a diamond. The running mean and variance are no part of it: nothing learns them.",
         traces,
         {
             "violinmode": "group",
@@ -369,8 +375,8 @@ def _shift_panel(names: list[str]) -> Panel:
             *dots,
         ],
         {
-            "xaxis": {"title": {"text": "variance in evaluation"}, "type": "log", "range": [-2.5, 0.5], "tickformat": "~g", "nticks": 6},
-            "yaxis": {"title": {"text": "running variance"}, "type": "log", "range": [-2.5, 0.5], "tickformat": "~g", "nticks": 6},
+            "xaxis": {"title": {"text": "variance in evaluation"}, "type": "log", "range": [-1.8, 0.4], "tickformat": "~g", "nticks": 6},
+            "yaxis": {"title": {"text": "running variance"}, "type": "log", "range": [-1.8, 0.4], "tickformat": "~g", "nticks": 6},
         },
     )  # fmt: skip
 
@@ -384,7 +390,7 @@ def _filters_panel(names: list[str]) -> Panel:
         [Switch(heat, {"z": "filters"})],
         {
             "xaxis": {"visible": False, "constrain": "domain"},
-            "yaxis": {"tickvals": rows, "ticktext": names, "autorange": "reversed", "scaleanchor": "x", "showgrid": False, "zeroline": False, "constrain": "domain", "ticks": ""},
+            "yaxis": {"tickvals": rows, "ticktext": names, "autorange": "reversed", "scaleanchor": "x", "showgrid": False, "zeroline": False, "constrain": "domain", "showline": False, "ticks": ""},
         },
     )  # fmt: skip
 
@@ -403,7 +409,7 @@ def _wrong_panel(names: list[str]) -> Panel:
         [Switch(heat, {"z": "wrong"}), Switch(words, {"text": "misread"})],
         {
             "xaxis": {"visible": False, "constrain": "domain"},
-            "yaxis": {"tickvals": rows, "ticktext": names, "autorange": "reversed", "scaleanchor": "x", "showgrid": False, "zeroline": False, "constrain": "domain", "ticks": ""},
+            "yaxis": {"tickvals": rows, "ticktext": names, "autorange": "reversed", "scaleanchor": "x", "showgrid": False, "zeroline": False, "constrain": "domain", "showline": False, "ticks": ""},
         },
     )  # fmt: skip
 
