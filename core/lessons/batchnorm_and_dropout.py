@@ -25,9 +25,9 @@ from core.narrator import Diverges, Overfits, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.training.lenet import LAYERS, SIDE, WIDTHS, BatchNorm, Judged, Kind, LeNet, SideBySide, variances
 
-Variant = Literal["plain", "batch norm, inputs / 255", "batch norm", "batch norm on input too", "dropout", "both"]
+Variant = Literal["plain", "batch norm (inputs / 255)", "batch norm", "batch norm on input too", "dropout", "both"]
 
-VARIANTS: tuple[Variant, ...] = ("plain", "batch norm, inputs / 255", "batch norm", "batch norm on input too", "dropout", "both")  # fmt: skip
+VARIANTS: tuple[Variant, ...] = ("plain", "batch norm (inputs / 255)", "batch norm", "batch norm on input too", "dropout", "both")  # fmt: skip
 COLOUR = dict(zip(VARIANTS, (COLOURS[7], COLOURS[2], COLOURS[0], COLOURS[5], COLOURS[1], COLOURS[3]), strict=True))
 DASH = dict(zip(VARIANTS, DASHES, strict=True))
 FRAMES, LOOKS = 60, 12  # at most so many frames of the training loss, and of everything else
@@ -41,7 +41,7 @@ NORMED = sum(SIZES)  # channels that batch norm may stand behind
 KERAS_KEEP = 0.99
 # Loss as trained after each epoch, test loss and test accuracy, as the notebook prints them.
 NOTEBOOK: Mapping[Variant, tuple[tuple[float, ...], float, float]] = {
-    "batch norm, inputs / 255": ((0.2855, 0.1329, 0.0934, 0.0742, 0.0621), 0.0580, 0.9833),
+    "batch norm (inputs / 255)": ((0.2855, 0.1329, 0.0934, 0.0742, 0.0621), 0.0580, 0.9833),
     "batch norm on input too": ((0.2539, 0.1023, 0.0733, 0.0597, 0.0512), 0.0474, 0.9871),
     "dropout": ((1.4186, 0.7145, 0.6049, 0.5484, 0.5104), 0.2790, 0.9189),
     "both": ((0.9527, 0.5990, 0.4893, 0.4188, 0.3674), 0.1341, 0.9574),
@@ -492,7 +492,7 @@ def _trained_enough(knobs: NormKnobs) -> bool:
 
 def _norm_of(knobs: NormKnobs) -> str | None:
     """The variant that differs from the plain net in batch norm, and in as little else as there is."""
-    wanted = ("batch norm, inputs / 255", "batch norm", "batch norm on input too")
+    wanted = ("batch norm (inputs / 255)", "batch norm", "batch norm on input too")
     return next((name for name in wanted if name in knobs.variants), None)
 
 
@@ -515,7 +515,7 @@ def _ranking(knobs: NormKnobs, found: Facts, ended: bool) -> Claim:
 def _accuracies(knobs: NormKnobs, found: Facts, ended: bool) -> list[Claim]:
     """The notebook's three results, at its settings."""
     bounds = (
-        ("batch norm, inputs / 255", 0.98, 1.0, "at least 98.0 %", "98.33 %"),
+        ("batch norm (inputs / 255)", 0.98, 1.0, "at least 98.0 %", "98.33 %"),
         ("dropout", 0.89, 0.95, "89 … 95 %", "91.89 %"),
         ("both", 0.94, 0.975, "94 … 97.5 %", "95.74 %"),
     )
@@ -555,7 +555,7 @@ def _only_scaling(knobs: NormKnobs, recording: Recording, ended: bool) -> Claim:
     _, printed = recording.curve("epoch_loss")  # (epochs, variants, seeds)
     first = printed[0] if len(printed) else None
     pairs = [
-        None if first is None else _pair(knobs, first, "batch norm, inputs / 255", name)
+        None if first is None else _pair(knobs, first, "batch norm (inputs / 255)", name)
         for name in ("batch norm", "batch norm on input too")
     ]
     known = [float((pair[0] - pair[1]).mean()) for pair in pairs if pair is not None]
@@ -741,7 +741,7 @@ HUNT = (
         (
             "The assignment asks for *standard normalization* of the inputs: less the mean of the training set, over its spread. Read what the notebook does to X_train.",
             "`X_train = X_train/255`. What are the mean and the spread of MNIST's pixels then? 0.13 and 0.31.",
-            'Run "Done right": “batch norm, inputs / 255” is what the notebook had, “batch norm” the one that was asked for. Compare both with “batch norm on input too”.',
+            'Run "Done right": “batch norm (inputs / 255)” is what the notebook had, “batch norm” the one that was asked for. Compare both with “batch norm on input too”.',
         ),
         "Its inputs are divided by 255, not standardised. On one channel batch norm is just that standardisation, with one "
         "scale and one shift behind it. In a replica's first epoch the net with X / 255 got to 0.9596, the standardised one "

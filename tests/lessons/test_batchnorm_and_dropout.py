@@ -171,7 +171,7 @@ def test_at_the_notebooks_settings_every_claim_but_the_full_recipe_is_decided_an
     ("words", "accuracies"),
     [
         ("reads best", {"both": 0.985}),
-        ("“batch norm, inputs / 255”", {"batch norm, inputs / 255": 0.979}),
+        ("“batch norm (inputs / 255)”", {"batch norm (inputs / 255)": 0.979}),
         ("“dropout”", {"dropout": 0.951}),
         ("“both”", {"both": 0.939}),
         ("no more than standardised", {"batch norm": 0.9825}),
