@@ -132,6 +132,11 @@ def test_variance_doubles_behind_dropout_and_nowhere_else(real_data):
         assert 0.85 <= facts[f"variance_shift[batch norm, {layer}]"] <= 1.15
     assert claim(turned, shifted, "about twice the variance").holds is True
     assert claim(turned, shifted, "is the one that is met").holds is True
+    # The other claim, told these numbers, would say that they are no small ones.
+    assert (
+        claim(turned.model_copy(update={"order": "batch norm, then dropout"}), shifted, "ahead of dropout").holds
+        is False
+    )
 
 
 @pytest.fixture
