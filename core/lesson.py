@@ -4,6 +4,7 @@ A lesson turns knobs into a stream of frames and says how to show and to judge t
 threads, files or queues. `train` is a generator: where a notebook prints, it yields.
 """
 
+import functools
 import hashlib
 import inspect
 import math
@@ -23,6 +24,12 @@ from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
+
+
+@functools.cache
+def _source(each: Callable[..., Any]) -> str:
+    """The code of a function or class. Kept: to find it, Python reads its whole file, and every page shows some."""
+    return inspect.getsource(each).rstrip()
 
 
 def finite(value: Any) -> float | None:
@@ -136,7 +143,7 @@ class Lesson(Generic[K]):
 
     def source(self) -> str:
         """The code of the lesson, as it runs, for the reader."""
-        return "\n\n".join(inspect.getsource(each).rstrip() for each in self.code)
+        return "\n\n".join(map(_source, self.code))
 
     def diverged(self, knobs: K, recording: Recording) -> Mapping[str, float]:
         """Series whose net diverged → the step at which its loss was first no number any more."""

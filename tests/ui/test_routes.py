@@ -282,9 +282,10 @@ def test_a_comparison_shows_the_lines_that_are_asked_for():
     ],
 )
 def test_a_comparison_that_cannot_be_gets_one_sentence(query, status, says):
-    answer = ask(f"/api/compare?{query}", *pair())
-    assert answer.status == status
-    assert says in answer.json["error"]
+    for address in ("/api/compare", "/api/compare/replay.html"):
+        answer = ask(f"{address}?{query}", *pair())
+        assert answer.status == status
+        assert says in answer.json["error"]
 
 
 def test_a_run_that_still_trains_is_not_compared():
@@ -300,6 +301,7 @@ def test_long_answers_are_packed_for_who_can_unpack():
     assert packed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert packed.json == plain.json
+    run.state = State.RUNNING
     short = ask(f"/api/runs/{KEY}?since=300", run, accept_encoding="gzip")
     assert "content-encoding" not in short.headers
 
