@@ -136,8 +136,8 @@ class BatchNorm(nn.Module):
         self.width, self.keep = width, keep
         if width:
             self.gamma, self.beta = (nn.Parameter(value(width, device=device)) for value in (torch.ones, torch.zeros))
-            self.mean, self.variance = torch.zeros(width, device=device), torch.ones(width, device=device)
-            self.seen = (self.mean, self.variance)
+        self.mean, self.variance = torch.zeros(width, device=device), torch.ones(width, device=device)
+        self.seen = (self.mean, self.variance)
 
     def forward(self, a: Tensor) -> Tensor:
         """`a` (batch, width, ...) normalised, times γ, plus β."""
@@ -257,11 +257,14 @@ class Judged(NamedTuple):
         loss: mean cross-entropy, (nets,).
         accuracy: share read correctly, (nets,).
         reads: the class that each net takes each example for, (nets, examples).
+        met: by net and layer, the input first, the variance of each channel that enters batch norm, mean over parts of
+            the examples, (width,); (0,) where a layer has none.
     """
 
     loss: Array
     accuracy: Array
     reads: Array
+    met: Sequence[Sequence[Array]]
 
 
 class SideBySide:
@@ -305,15 +308,21 @@ class SideBySide:
     def judge(self, x: Tensor, y: Tensor) -> Judged:
         """Every net on examples x (examples, 1, 28, 28) and y (examples,), whole and by its running statistics."""
 
-        def work(i: int) -> tuple[float, Array]:
-            net = self.nets[i].eval()
+        def work(i: int) -> tuple[float, Array, list[Array]]:
+            net, scores = self.nets[i].eval(), []
+            met: list[list[Tensor]] = [[] for _ in net.norms]
             with torch.no_grad():
-                scores = torch.cat([net(part) for part in x.tensor_split(math.ceil(len(x) / JUDGED))])
-                return float(functional.cross_entropy(scores, y)), scores.argmax(dim=1).cpu().numpy()
+                for part in x.tensor_split(math.ceil(len(x) / JUDGED)):
+                    scores.append(net(part))
+                    for found, norm in zip(met, net.norms, strict=True):
+                        found.append(norm.seen[1])
+                every = torch.cat(scores)
+                loss, reads = float(functional.cross_entropy(every, y)), every.argmax(dim=1).cpu().numpy()
+            return loss, reads, [torch.stack(found).mean(dim=0).cpu().numpy() for found in met]
 
-        losses, reads = zip(*self._each(work), strict=True)
+        losses, reads, met = zip(*self._each(work), strict=True)
         found = np.stack(reads)
-        return Judged(np.array(losses), (found == y.cpu().numpy()).mean(axis=1), found)
+        return Judged(np.array(losses), (found == y.cpu().numpy()).mean(axis=1), found, met)
 
     def _each(self, work: Callable[[int], T]) -> list[T]:
         """`work` on every net, on a CPU as many at a time as torch has threads."""
@@ -328,13 +337,9 @@ class SideBySide:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def variances(net: LeNet) -> list[tuple[Array, Array]]:
-    """By layer, the input first: running variance, and variance of what entered last, each (width,).
-
-    After `judge` that is what the net meets in evaluation. Layers without batch norm have none, (0,).
-    """
-    both = [(norm.variance, norm.seen[1]) if norm.width else (torch.empty(0),) * 2 for norm in net.norms]
-    return [(running.cpu().numpy().copy(), now.cpu().numpy()) for running, now in both]
+def expected(net: LeNet) -> list[Array]:
+    """By layer, the input first, the running variance by which batch norm divides, (width,); (0,) without any."""
+    return [norm.variance.cpu().numpy().copy() for norm in net.norms]
 
 
 @contextmanager
