@@ -470,7 +470,7 @@ def claims(knobs: NormKnobs, recording: Recording) -> list[Claim]:
     """What the lesson states, on this run."""
     found = facts(knobs, recording)
     ended = recording.progress >= 1.0
-    made = [
+    return [
         _ranking(knobs, found, ended),
         *_accuracies(knobs, found, ended),
         _input_norm(knobs, recording, ended),
@@ -483,7 +483,6 @@ def claims(knobs: NormKnobs, recording: Recording) -> list[Claim]:
         _counts(),
         _full_recipe(knobs, found, ended),
     ]
-    return [claim for claim in made if claim is not None]
 
 
 def _trained_enough(knobs: NormKnobs) -> bool:

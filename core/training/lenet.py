@@ -200,9 +200,8 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         a, gamma, mean, variance = ctx.saved_tensors
-        wanted = [True, True, True]
         found = torch.ops.aten.native_batch_norm_backward(
-            g.contiguous(), a, gamma, None, None, mean, torch.rsqrt(variance + EPS), True, EPS, wanted
+            g.contiguous(), a, gamma, None, None, mean, torch.rsqrt(variance + EPS), True, EPS, [True] * 3
         )
         return (*found, None, None)
 
