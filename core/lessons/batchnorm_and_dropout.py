@@ -403,7 +403,7 @@ def _wrong_panel(names: list[str]) -> Panel:
     under = [((side + BESIDE) * k + side / 2, row + side / 2 + 2.5) for row in rows for k in range(WRONG)]
     heat = go.Heatmap(colorscale="Greys", zmin=0, zmax=255, showscale=False, hoverinfo="skip")
     words = go.Scatter(
-        x=[x for x, _ in under], y=[y for _, y in under], mode="text", name="read as", textfont={"size": 12, "color": FAINT}, hoverinfo="skip", showlegend=False
+        x=[x for x, _ in under], y=[y for _, y in under], mode="text", name="read as", textfont={"size": 10, "color": FAINT}, hoverinfo="skip", showlegend=False
     )  # fmt: skip
     return Panel(
         "Wrongly read",
