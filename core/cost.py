@@ -9,6 +9,9 @@ import torch
 
 MOST_SECONDS = 3600.0
 MOST_BYTES = 4 * 2**30
+LATE, GRACE = 10.0, 120.0
+"""A run is ended at so many times its estimate, and so many seconds more: estimates hold within 3×, and on a machine
+that has other work everything takes a few times as long. What takes longer than both will not come to an end."""
 
 
 class CostError(ValueError):
@@ -58,10 +61,11 @@ def calibrate(device: torch.device) -> Calibration:
     a = torch.rand(64, 784, device=device)
     b = torch.rand(784, 512, device=device)
     big = torch.rand(1_000_000, device=device)
+    product = torch.empty_like(big)  # fresh memory has a price of its own, fifteen times that of the work
     small = torch.rand(16, device=device)
     return Calibration(
         flops=2.0 * a.shape[0] * a.shape[1] * b.shape[1] / _seconds(lambda: a @ b, device),
-        numbers=3.0 * big.numel() / _seconds(lambda: big * big, device),
+        numbers=3.0 * big.numel() / _seconds(lambda: torch.mul(big, big, out=product), device),
         calls=1.0 / _seconds(lambda: small.mul_(1.0), device),
     )
 
@@ -80,6 +84,11 @@ def check(cost: Cost, calibration: Calibration) -> float:
             "take; choose fewer passes, examples or nets."
         )
     return seconds
+
+
+def limit(seconds: float) -> float:
+    """The seconds after which a run of this estimate is ended: at most twice what a run may be said to take."""
+    return min(LATE * seconds + GRACE, 2 * MOST_SECONDS)
 
 
 def spell_seconds(seconds: float) -> str:
