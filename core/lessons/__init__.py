@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from core.lesson import AnyLesson
 from core.lessons import (
+    batchnorm_and_dropout,
     cnn_arithmetic,
     cutout_and_batch_augmentation,
     depth_vs_width,
@@ -23,6 +24,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     dropout.LESSON,
+    batchnorm_and_dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     optimizers.LESSON,
