@@ -41,9 +41,7 @@ AREA_MASKS = 4096
 COUNTS = ("steps", "read", "again", "same", "seconds")  # of each net so far
 SHOWN_VIEWS, GAP = 3, 2  # of each picture that is shown; pixels between them
 NOTEBOOK_FIRST = {8: (0.7432, 0.7436, 0.7803, 0.8596, 0.8311), 2: (0.4884, 0.6893, 0.6408, 0.6936, 0.6094)}
-NOTEBOOK_SECONDS = {2: (7496, 100), 4: (13861, 100), 8: (10291, 36)}  # M → seconds, epochs
 T95 = {3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895}  # Student's t by seeds: 95 % lie below
-NOTEBOOK = "notebook 004, problem 4"
 HOFFER = "Hoffer et al. 2020, CVPR"
 
 
@@ -324,7 +322,7 @@ class Look:
 
     def __init__(self, knobs: CutoutKnobs, whole: Dataset, learners: Sequence[Sequence[Learner]]) -> None:
         self.knobs, self.learners = knobs, learners
-        shape = (len(learners), min(TESTS, 400) + 1)
+        shape = (len(learners), TESTS + 1)
         self.points = {name: np.full(shape, np.nan, dtype="f4") for name in ("errors", "steps_at", "seconds_at")}
         self.tested, self.draw = 0, chance(knobs.seed, "shown")
         rows = torch.tensor([i % len(whole.y_train) for i in knobs.pictures], device=whole.y_train.device)
