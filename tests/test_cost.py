@@ -6,7 +6,18 @@ import time
 import pytest
 import torch
 
-from core.cost import MOST_BYTES, MOST_SECONDS, Calibration, Cost, CostError, calibrate, check, limit, spell_seconds
+from core.cost import (
+    MOST_BYTES,
+    MOST_GPU_SECONDS,
+    MOST_SECONDS,
+    Calibration,
+    Cost,
+    CostError,
+    calibrate,
+    check,
+    limit,
+    spell_seconds,
+)
 from core.knobs import KnobError
 from core.lessons import CURRICULUM
 
@@ -75,13 +86,23 @@ def test_a_run_is_ended_at_many_times_its_estimate():
 
 @pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
 def test_every_preset_may_be_started_and_more_work_costs_more(lesson):
-    for knobs in lesson.presets.values():
+    for knobs in lesson.shipped.values():  # those for a GPU are refused elsewhere
         assert check(lesson.cost(knobs), Calibration()) > 0
     usual = lesson.presets["Classroom"]
     more = {knob.name: knob.le for knob in lesson.knobs.declared() if knob.kind == "int" and knob.name != "seed"}
     more |= {knob.name: knob.choices for knob in lesson.knobs.declared() if knob.kind == "list" and knob.choices}
     costs = [MACHINE.seconds(lesson.cost(usual.model_copy(update={name: value}))) for name, value in more.items()]
     assert max(costs) > 1.3 * MACHINE.seconds(lesson.cost(usual))
+
+
+@pytest.mark.parametrize("lesson", [lesson for lesson in CURRICULUM if lesson.for_gpu], ids=lambda lesson: lesson.slug)
+def test_a_preset_for_a_gpu_is_refused_where_there_is_none_for_its_time_and_not_its_memory(lesson):
+    for name in lesson.for_gpu:
+        cost = lesson.cost(lesson.presets[name])
+        assert cost.bytes < MOST_BYTES
+        with pytest.raises(CostError, match="would take"):
+            check(cost, Calibration())
+        assert check(cost, Calibration(flops=1e13, numbers=1e12, calls=1e5), MOST_GPU_SECONDS) > MOST_SECONDS / 4
 
 
 def test_calibration_measures_this_machine():

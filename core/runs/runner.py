@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from core import data
-from core.cost import Calibration, check, limit, spell_seconds
+from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, Calibration, check, limit, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
@@ -167,7 +167,9 @@ class Runner:
         if not fresh and (stored := self.store.find(lesson, knobs)) is not None:
             return stored
         where = pick(device)
-        seconds = check(lesson.cost(knobs), self._calibration(where))
+        recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
+        most = MOST_GPU_SECONDS if recipe else MOST_SECONDS
+        seconds = check(lesson.cost(knobs), self._calibration(where), most)
         needed = lesson.dataset(knobs)
         if needed is not None:
             data.require(needed)

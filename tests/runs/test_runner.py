@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cost import Cost, CostError
+from core.cost import Calibration, Cost, CostError
 from core.data import DataError
 from core.device import DeviceError
 from core.frames import Frame
@@ -403,6 +403,27 @@ def test_what_cannot_be_trained_is_refused_before_it_waits(tmp_path, monkeypatch
         with pytest.raises(error, match=sentence):
             runner.submit(LESSONS[slug], RunKnobs(), device=device)
         assert runner.live() == runner.recent() == []
+
+
+@pytest.mark.parametrize(
+    ("device", "seed", "refused"), [("cuda", 0, False), ("cpu", 0, True), ("cuda", 1, True)], ids=str
+)
+def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
+    tmp_path, monkeypatch, device, seed, refused
+):
+    long = lesson("good", cost=lambda knobs: Cost(2 * 3600 * Calibration().flops, 1, 1, 1), for_gpu=("Classroom",))
+    monkeypatch.setattr("core.runs.runner.pick", lambda name: torch.device(device))
+    runner = Runner(store_at(tmp_path, {"good": long}), InThread(), {"good": long})
+    monkeypatch.setattr(runner, "_calibration", lambda where: Calibration())
+    knobs = RunKnobs().model_copy(update={"seed": RunKnobs().seed + seed})
+    try:
+        if refused:
+            with pytest.raises(CostError, match="about 2 h, longer than the about 60 min"):
+                runner.submit(long, knobs)
+        else:
+            assert runner.submit(long, knobs).key == long.key(knobs)
+    finally:
+        runner.close()
 
 
 def test_a_lesson_that_the_engine_does_not_know_is_refused(tmp_path):
