@@ -2,13 +2,21 @@
 
 import asyncio
 import gc
+import os
+import socket
+import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from core.ui import state
+from core.ui.door import CodeError
+from core.ui.gate import Gate
+from core.ui.invitation import AddressError
 from core.ui.routes import routes
 
 COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
@@ -17,15 +25,32 @@ COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script ru
 @asynccontextmanager
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
+    _send_at_once()
     runner = state.runner()
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
     collector = asyncio.create_task(_collect())
+    if invited is not None:
+        print(invited.text(colours=sys.stdout.isatty()), flush=True)
     yield {"runner": runner}
     collector.cancel()
     with suppress(asyncio.CancelledError):
         await collector
     runner.close()
+
+
+def _send_at_once() -> None:
+    """Let no small message wait until the browser has acknowledged the one before: that takes it 40 ms, or 200.
+
+    Streamlit's listening socket does not say that it speaks TCP, so asyncio leaves the waiting on. A connection
+    inherits this option from the socket that accepts it.
+    """
+    with suppress(FileNotFoundError):  # a system without this folder
+        for number in map(int, os.listdir("/dev/fd")):
+            with suppress(OSError):  # closed meanwhile, or no socket of TCP
+                if stat.S_ISSOCK(os.fstat(number).st_mode):
+                    with socket.socket(fileno=os.dup(number)) as each:
+                        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 async def _collect() -> None:
@@ -35,4 +60,14 @@ async def _collect() -> None:
         await asyncio.to_thread(gc.collect)
 
 
-app = st.App("pages/main.py", lifespan=lifespan, routes=routes(state.runner))
+try:
+    invited = state.invited()
+except (CodeError, AddressError) as error:
+    sys.exit(str(error))  # whoever starts the server gave it something that cannot be used
+
+app = st.App(
+    "pages/main.py",
+    lifespan=lifespan,
+    routes=routes(state.runner),
+    middleware=[Middleware(Gate, door=state.door)],
+)

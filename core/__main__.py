@@ -7,6 +7,7 @@
     python -m core import FILE ...
     python -m core data get NAME
     python -m core gallery build [SLUG ...]
+    python -m core gallery restate [SLUG ...]
     python -m core gallery verify
 
 A bad knob, lesson, preset or device ends in one sentence on stderr and exit status 2; a run that failed in 1.
@@ -31,6 +32,7 @@ from core.places import gallery_to_write
 from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.engines import EngineError, InThread
+from core.runs.packing import plain_facts
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull, Runner
 from core.runs.store import Store, StoreError
@@ -97,11 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     get.set_defaults(act=_get)
 
     gallery = commands.add_parser("gallery", help="the runs that ship").add_subparsers(required=True, metavar="ACTION")
-    build = gallery.add_parser("build", help="train every preset that is missing")
+    build = gallery.add_parser("build", help="train every preset that is missing and takes no GPU")
     build.add_argument("slugs", nargs="*", metavar="SLUG", help="only these lessons")
     build.add_argument("--fresh", action="store_true", help="train also what is there")
     build.add_argument("--device", default="auto")
     build.set_defaults(act=_build)
+    anew = gallery.add_parser("restate", help="facts and claims anew from the frames, without training")
+    anew.add_argument("slugs", nargs="*", metavar="SLUG", help="only these lessons")
+    anew.set_defaults(act=_restate)
     gallery.add_parser("verify", help="hashes, knobs, and whether the claims still hold").set_defaults(act=_verify)
     return parser
 
@@ -274,12 +279,12 @@ def _download(name: str) -> None:
 
 
 def _build(asked: argparse.Namespace) -> int:
-    """Put every preset into the gallery. What is there stays, and what the cache has is not trained anew."""
+    """Put every preset but those for a GPU into the gallery. What is there or in the cache is not trained anew."""
     lessons = [_lesson(slug) for slug in asked.slugs] or list(CURRICULUM)
     store, gallery = Store.default(LESSONS), gallery_to_write()
     failed = 0
     for lesson in lessons:
-        for name, knobs in lesson.presets.items():
+        for name, knobs in lesson.shipped.items():
             run = _train(lesson, knobs, asked.device, store, fresh=asked.fresh)
             if run.manifest is not None:
                 made = run.manifest
@@ -300,6 +305,29 @@ def _build(asked: argparse.Namespace) -> int:
 def _size(gallery: Path, run: Run) -> str:
     files = (gallery / run.lesson.slug / run.key).glob("*")
     return f"{sum(file.stat().st_size for file in files) / 1000:.0f} kB"
+
+
+def _restate(asked: argparse.Namespace) -> int:
+    """Facts and claims of the gallery's runs as their lessons say them now; a sentence for each that cannot."""
+    slugs, root = [_lesson(slug).slug for slug in asked.slugs] or list(LESSONS), gallery_to_write()
+    store = Store(root.parent / "none", [root], LESSONS)
+    folders = [folder for folder in store.folders(root) if folder.parent.name in slugs]
+    restated = refused = 0
+    for folder in folders:
+        where = f"{folder.parent.name}/{folder.name}"
+        try:
+            key = store.restate(folder)
+        except StoreError:
+            raise
+        except Exception as error:  # a lesson may ask for anything that earlier frames have not got
+            print(f"{where}: {type(error).__name__}: {str(error).removesuffix('.')}; build it again.", file=sys.stderr)
+            refused += 1
+        else:
+            restated += key is not None
+            if key is not None:
+                print(f"{where}: restated" + (f" as {key}" if key != folder.name else ""))
+    print(f"{len(folders)} runs, {restated} restated, {refused} refused")
+    return 1 if refused else 0
 
 
 def _verify(asked: argparse.Namespace) -> int:
@@ -326,8 +354,8 @@ def _claims_that_broke(run: Run) -> list[str]:
     anew = list(run.lesson.claims(run.knobs, run.recording))
     failing = [claim for claim in anew if claim.holds is False and preset in MUST_HOLD]
     broken = [f"{where}: does not hold: {claim.sentence}: {claim.measured}" for claim in failing]
-    if anew != run.claims:
-        broken.append(f"{where}: its frames no longer give the claims that it carries; build it again.")
+    if anew != run.claims or plain_facts(run.lesson.facts(run.knobs, run.recording)) != run.facts:
+        broken.append(f"{where}: its frames no longer give the facts or claims that it carries; restate it.")
     return broken
 
 

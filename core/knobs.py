@@ -12,6 +12,7 @@ type, `Annotated[str, AfterValidator(read)]`, where `read` gives the text back o
 that lacks its full stop; what several knobs must keep together is a `model_validator(mode="after")` that raises one.
 """
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -147,6 +148,7 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, validate_default=True)
 
     @classmethod
+    @functools.cache
     def declared(cls) -> tuple[Knob, ...]:
         """The knobs in the order of their declaration."""
         return tuple(Knob.of(name, field) for name, field in cls.model_fields.items())
@@ -202,8 +204,8 @@ class Knobs(BaseModel):
 
     def changed_from(self, other: "Knobs") -> dict[str, Any]:
         """The knobs whose value differs from `other`'s, with the values they have here."""
-        before = other.model_dump()
-        return {name: value for name, value in self.model_dump().items() if before.get(name) != value}
+        before = dict(other)
+        return {name: value for name, value in self if before.get(name) != value}
 
 
 RIGHT = "Done right"

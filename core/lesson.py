@@ -4,6 +4,7 @@ A lesson turns knobs into a stream of frames and says how to show and to judge t
 threads, files or queues. `train` is a generator: where a notebook prints, it yields.
 """
 
+import functools
 import hashlib
 import inspect
 import math
@@ -23,6 +24,12 @@ from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
+
+
+@functools.cache
+def _source(each: Callable[..., Any]) -> str:
+    """The code of a function or class. Kept: to find it, Python reads its whole file, and every page shows some."""
+    return inspect.getsource(each).rstrip()
 
 
 def finite(value: Any) -> float | None:
@@ -87,6 +94,7 @@ class Lesson(Generic[K]):
         hunt: the notebook's mistakes.
         theory: Markdown with formulas.
         code: the functions and classes shown under "The code", in reading order.
+        for_gpu: names of presets that take a GPU: on offer, but no part of the gallery, which is built without one.
         settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
             they name things that a script would have to look up.
     """
@@ -113,11 +121,17 @@ class Lesson(Generic[K]):
     hunt: Sequence[Mistake]
     theory: str
     code: Sequence[Callable[..., Any]]
+    for_gpu: Sequence[str] = ()
     settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
         return self.knobs.parse(values, self.presets)
+
+    @property
+    def shipped(self) -> Mapping[str, K]:
+        """The presets whose runs the gallery has."""
+        return {name: knobs for name, knobs in self.presets.items() if name not in self.for_gpu}
 
     def key(self, knobs: K) -> str:
         """The name of the run that these knobs give: 32 hexadecimal digits."""
@@ -136,7 +150,7 @@ class Lesson(Generic[K]):
 
     def source(self) -> str:
         """The code of the lesson, as it runs, for the reader."""
-        return "\n\n".join(inspect.getsource(each).rstrip() for each in self.code)
+        return "\n\n".join(map(_source, self.code))
 
     def diverged(self, knobs: K, recording: Recording) -> Mapping[str, float]:
         """Series whose net diverged → the step at which its loss was first no number any more."""

@@ -7,6 +7,8 @@ some frame added, so that a chart already on screen need not be sent again.
 
 import base64
 import math
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -158,13 +160,28 @@ class Panel:
         return found
 
 
+def png(pixels: Array) -> str:
+    """Colours with opacity, (height, width, 4) uint8, as the text that an image trace takes for its `source`."""
+    height, width, _ = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # 0: plain bytes
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode("ascii")
+
+
 def plain(value: float, digits: int = 6) -> float | None:
     """A number as JSON keeps it: six digits, and null where there is none."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def pack(array: Array) -> Any:
-    """An array as JSON: text as lists, numbers as base64 of float32 with their shape (4 bytes a number)."""
+    """An array as JSON: text as it is or in lists, numbers as base64 of float32 with their shape (4 bytes a number)."""
     if array.dtype.kind in "US":
         return array.tolist()
     small = np.ascontiguousarray(array, dtype="<f4")
@@ -205,10 +222,7 @@ def lines(
     for i, label in enumerate(series):
         colour = colours[i % len(colours)]
         if band:
-            edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-            traces.append(Grow(go.Scatter(**edge, legendgroup=label), low, i, "lowest"))
-            fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
-            traces.append(Grow(go.Scatter(**edge, **fill, legendgroup=label), high, i, "highest"))
+            traces += spread(low, high, i, colour, label)
         style = {"color": colour, "dash": dashes[i % len(dashes)], "width": 2}
         line = go.Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
         traces.append(Grow(line, curve, i))
@@ -217,6 +231,16 @@ def lines(
         "yaxis": {"title": {"text": y}, **layout.pop("yaxis", {})},
     }
     return Panel(name, caption, traces, {**axes, **layout})
+
+
+def spread(low: str, high: str, column: int, colour: str, group: str) -> list[Grow]:
+    """The band from the lowest seed of one curve to the highest of another, in the colour of the line of its group."""
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": group}
+    fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
+    return [
+        Grow(go.Scatter(**edge), low, column, "lowest"),
+        Grow(go.Scatter(**edge, **fill), high, column, "highest"),
+    ]
 
 
 def reference(x: Sequence[Any], y: Sequence[Any], label: str, **style: Any) -> Still:
@@ -239,7 +263,7 @@ def see_through(colour: str) -> str:
 def _nest(attribute: str, value: Array) -> dict[str, Any]:
     """{"marker.color": v} as Plotly's Python side takes it: {"marker": {"color": v}}."""
     *outer, inner = attribute.split(".")
-    found: dict[str, Any] = {inner: value}
+    found: dict[str, Any] = {inner: value if value.ndim else value.item()}
     for name in reversed(outer):
         found = {name: found}
     return found

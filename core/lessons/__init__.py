@@ -4,13 +4,16 @@ from collections.abc import Mapping
 
 from core.lesson import AnyLesson
 from core.lessons import (
+    batchnorm_and_dropout,
     cnn_arithmetic,
+    cutout_and_batch_augmentation,
     depth_vs_width,
     dropout,
     dying_relu,
     optimizers,
     overfitting_cures,
     perceptron,
+    scaling,
     vanishing_gradients,
     width_and_interpolation,
 )
@@ -21,10 +24,13 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     dropout.LESSON,
+    batchnorm_and_dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     optimizers.LESSON,
+    cutout_and_batch_augmentation.LESSON,
     depth_vs_width.LESSON,
+    scaling.LESSON,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}

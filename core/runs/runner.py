@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from core import data
-from core.cost import Calibration, check, spell_seconds
+from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, Calibration, check, limit, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
@@ -114,10 +114,12 @@ class Runner:
 
     Attributes:
         changed: a condition whose waiters wake at each frame and whenever a run changes its state.
+        paused: whether new runs are only taken from those who always may; what is in line is still worked off.
     """
 
     def __init__(self, store: Store, engine: Engine, lessons: Mapping[str, AnyLesson]) -> None:
         self.store, self.engine, self.lessons = store, engine, lessons
+        self.paused = False
         self.changed = threading.Condition()  # also guards all that follows, and what is written to runs
         self._line = Line()
         self._running: Job | None = None
@@ -130,7 +132,14 @@ class Runner:
     # ---- asking ------------------------------------------------------------------------------------------------
 
     def submit(
-        self, lesson: AnyLesson, knobs: Knobs, *, device: str = "auto", fresh: bool = False, asker: str = ""
+        self,
+        lesson: AnyLesson,
+        knobs: Knobs,
+        *,
+        device: str = "auto",
+        fresh: bool = False,
+        asker: str = "",
+        always: bool = False,
     ) -> Run:
         """The run of these knobs: stored, joined, or new and in line.
 
@@ -140,12 +149,13 @@ class Runner:
             device: "auto" or a device by name.
             fresh: train even if it is stored, and replace what is.
             asker: who wants it.
+            always: whether it is taken in a pause too.
 
         Raises:
             CostError: it is too large.
             DataError: its data set is not here.
             DeviceError: there is no such device.
-            QueueFull: too many wait already.
+            QueueFull: too many wait already, or new runs are paused.
         """
         if self.lessons.get(lesson.slug) is not lesson:
             raise LookupError(f"{lesson.slug} is not the lesson of that name in the curriculum; train that one.")
@@ -157,7 +167,9 @@ class Runner:
         if not fresh and (stored := self.store.find(lesson, knobs)) is not None:
             return stored
         where = pick(device)
-        seconds = check(lesson.cost(knobs), self._calibration(where))
+        recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
+        most = MOST_GPU_SECONDS if recipe else MOST_SECONDS
+        seconds = check(lesson.cost(knobs), self._calibration(where), most)
         needed = lesson.dataset(knobs)
         if needed is not None:
             data.require(needed)
@@ -166,7 +178,7 @@ class Runner:
             # Again: of a class that presses Run together, all but one find that another was quicker.
             if (present := self._present(key, fresh, asker)) is not None:
                 return present
-            self._make_sure_of_room(asker)
+            self._make_sure_of_room(asker, always)
             self._line.put(Job(run, asker, where, seconds, fresh))
             self.changed.notify_all()
         return run
@@ -203,6 +215,14 @@ class Runner:
                 self._end(run, State.STOPPED)
             return True
 
+    def clear(self) -> int:
+        """Send away all who wait; what trains goes on. Returns how many runs that were."""
+        with self.changed:
+            waiting = self._line.order()
+            for job in waiting:
+                self.stop(job.run, None)
+            return len(waiting)
+
     # ---- looking -----------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Run | None:
@@ -210,7 +230,10 @@ class Runner:
         with self.changed:
             live = [job.run for job in self._jobs() if job.run.key == key]  # two, if one is just being stopped
             run = live[-1] if live else self._recent.get(key)
-        return self.store.get(key) if run is None else run
+        if run is None:
+            return self.store.get(key)
+        self.store.used(run)
+        return run
 
     def live(self) -> Sequence[Run]:
         """What trains and what waits, in order."""
@@ -284,7 +307,9 @@ class Runner:
         run = self._recent.get(key)
         return run if run is not None and run.state is State.DONE and not fresh else None
 
-    def _make_sure_of_room(self, asker: str) -> None:
+    def _make_sure_of_room(self, asker: str, always: bool) -> None:
+        if self.paused and not always:
+            raise QueueFull("The teacher has paused new runs; what is stored opens as before, so look at one of those.")
         jobs = self._line.order()
         own = [job for job in jobs if job.asker == asker]
         if self._closing:
@@ -389,7 +414,8 @@ class Runner:
         with self.changed:
             run.device = machine.devices.get(job.device.type, str(job.device))
             run.started = time.monotonic()
-        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop)) as frames:
+        most = limit(job.seconds)
+        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop, most)) as frames:
             for frame in frames:
                 run.recording.append(frame)
                 with self.changed:
@@ -426,6 +452,8 @@ class Runner:
 def _seconds_left(job: Job) -> float | None:
     """From the estimate at first, then more and more from how far it has come."""
     run, done = job.run, job.run.recording.progress
+    if job.stop.is_set():
+        return 0.0
     if done <= 0.0:
         left = job.seconds - run.seconds
         return left if left > 0.0 else None

@@ -9,9 +9,9 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import plotly
 import plotly.io
@@ -24,15 +24,21 @@ from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
+from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
-from core.ui.replay import replay_html
-from core.ui.run_json import KEPT, Part, charts_json, header
+from core.ui.replay import comparison_html, replay_html
+from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
 COUNT = re.compile(r"[0-9]{1,9}")
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
+# What a browser opens by itself, such as a picture in a tab of its own, is taken for nothing else and runs no script.
+ALONE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+}
 
 PLAYER = Path(__file__).parent / "player"
 ASSETS = {
@@ -70,6 +76,9 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def comparison(request: Request) -> Response:
         return _comparison(request, runs())
 
+    def comparison_to_keep(request: Request) -> Response:
+        return _comparison_to_keep(request, runs())
+
     def picture(request: Request) -> Response:
         return _picture(request, runs())
 
@@ -88,6 +97,7 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/compare", comparison),
+        Route("/api/compare/replay.html", comparison_to_keep),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
@@ -153,22 +163,57 @@ def _frames(request: Request, runs: Runs) -> Response:
     part = Part.of(run, int(since))
     told = header(part, runs.place(run), runs.seconds_left(run))
     head = json.dumps(told, allow_nan=False, separators=(",", ":"))
-    body = f"{head[:-1]},{charts_json(part)[1:]}".encode()
-    if not part.state.final:
-        return _json(request, body, {"Cache-Control": "no-store"})
-    return _final(request, body)
+    if part.state.final:
+        return _final(request, _ended(part, head))
+    return _json(request, _body(part, head), {"Cache-Control": "no-store"})
+
+
+def _body(part: Part, head: str) -> bytes:
+    return f"{head[:-1]},{charts_json(part)[1:]}".encode()
+
+
+@kept(weigh=lambda packed: len(packed.body))
+def _ended(part: Part, head: str) -> "Packed":
+    """The answer of a run that has ended. Kept, since to pack it takes up to 0.2 s, and a class asks for it."""
+    return Packed.of(_body(part, head))
 
 
 def _comparison(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson, overlaid."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    return _final(request, _overlaid(tuple(Part.of(run, 0) for run in found), _series(request)))
+
+
+@kept(weigh=lambda packed: len(packed.body))
+def _overlaid(parts: tuple[Part, ...], asked: tuple[str, ...]) -> "Packed":
+    """That answer. Kept, since a class looks at one comparison at the same moment."""
+    return Packed.of(compared_json(parts, asked).encode())
+
+
+def _comparison_to_keep(request: Request, runs: Runs) -> Response:
+    """Several runs of one lesson as one file that replays anywhere."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    name = "-".join([found[0].lesson.slug, *(run.key[:8] for run in found)])
+    return _file(comparison_html(found, _series(request)), f"{name}.html", "text/html")
+
+
+def _compared(request: Request, runs: Runs) -> Sequence[Run] | Response:
+    """The runs that a comparison asks for, or why it cannot be."""
     keys = [key for key in request.query_params.get("runs", "").split(",") if key]
     found, sentences = pick(keys, runs.get)
     if sentences:
         return _refuse(404, " ".join(sentences))
     if len(found) < LEAST:
         return _refuse(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
-    parts = tuple(Part.of(run, 0) for run in found)
-    return _final(request, compared_json(parts, tuple(request.query_params.getlist("series"))).encode())
+    return found
+
+
+def _series(request: Request) -> tuple[str, ...]:
+    return tuple(request.query_params.getlist("series"))
 
 
 def _picture(request: Request, runs: Runs) -> Response:
@@ -177,7 +222,7 @@ def _picture(request: Request, runs: Runs) -> Response:
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
     part = Part.of(run, 0)
-    headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store"}
+    headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store", **ALONE}
     return Response(_drawn(part), headers=headers, media_type="image/svg+xml")
 
 
@@ -222,7 +267,7 @@ def _to_go(request: Request, runs: Runs) -> Response:
 
 def _file(content: bytes, name: str, media_type: str) -> Response:
     """Something to keep, not to look at here."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **ALONE}
     return Response(content, headers=headers, media_type=media_type)
 
 
@@ -231,7 +276,7 @@ def _run(request: Request, runs: Runs) -> Run | None:
     return runs.get(key) if RUN_ID.fullmatch(key) else None
 
 
-@functools.lru_cache(maxsize=KEPT)
+@kept()
 def _drawn(part: Part) -> str:
     headline = part.run.lesson.panels(part.run.knobs)[0]
     return thumbnail(headline.figure(part.run.recording, part.upto))
@@ -241,22 +286,38 @@ def _drawn(part: Part) -> str:
 
 
 def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
-    also = {**headers, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+    also = {**headers, "Vary": "Accept-Encoding", **ALONE}
     if len(body) > WORTH_PACKING and _takes_gzip(request):
         body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
     return Response(body, status, also, media_type="application/json")
 
 
-def _final(request: Request, body: bytes) -> Response:
-    """What never changes again: sent once to each browser."""
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"Cache-Control": "no-cache", "ETag": tag}
-    return Response(status_code=304, headers=headers) if _known(request, tag) else _json(request, body, headers)
+class Packed(NamedTuple):
+    """What never changes again."""
+
+    tag: str
+    body: bytes  # by gzip
+
+    @classmethod
+    def of(cls, body: bytes) -> "Packed":
+        """Packed once, for whoever asks."""
+        return cls(f'"{hashlib.sha256(body).hexdigest()[:32]}"', gzip.compress(body, 6, mtime=0))
+
+
+def _final(request: Request, found: Packed) -> Response:
+    """Something that never changes again: sent once to each browser."""
+    headers = {"Cache-Control": "no-cache", "ETag": found.tag}
+    if _known(request, found.tag):
+        return Response(status_code=304, headers=headers)
+    headers |= {"Vary": "Accept-Encoding", **ALONE}
+    if not _takes_gzip(request):
+        return Response(gzip.decompress(found.body), headers=headers, media_type="application/json")
+    return Response(found.body, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
 
 
 def _refuse(status: int, sentence: str) -> Response:
     body = json.dumps({"error": sentence}).encode()
-    return Response(body, status, {"Cache-Control": "no-store"}, media_type="application/json")
+    return Response(body, status, {"Cache-Control": "no-store", **ALONE}, media_type="application/json")
 
 
 def _known(request: Request, tag: str) -> bool:

@@ -1,7 +1,7 @@
 """Stop, kill and repeat at full length, as a table.
 
     python tests/reliability/runner.py                 all of it, some minutes
-    python tests/reliability/runner.py --times 20
+    python tests/reliability/runner.py --times 20 --schedules 500
 
 Exit status 1 if a figure is not reached. Both lessons take part, with data sets where they are on this machine.
 """
@@ -31,6 +31,7 @@ from core.runs.engines import CURRICULUM, InProcess
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store
+from tests.runs import schedules
 from tests.runs.lessons_to_run import HERE
 from tests.runs.lessons_to_run import LESSONS as MISBEHAVING
 
@@ -158,7 +159,9 @@ def main() -> int:
     """Print the table; 1 where a figure was not reached."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200)
-    times = parser.parse_args().times
+    parser.add_argument("--schedules", type=int, default=10_000, help="of a class, on a virtual clock")
+    chosen = parser.parse_args()
+    times = chosen.times
     logging.disable(logging.CRITICAL)  # the runner reports each killed process
     deaf = {"deaf": MISBEHAVING["deaf"]}
     trials: dict[str, tuple[Callable[[], dict[str, list[float]]], dict[str, float]]] = {
@@ -183,6 +186,15 @@ def main() -> int:
                 f"  {limits[what]:>9.0f} s",
                 flush=True,
             )
+    queue = schedules.trial(chosen.schedules)
+    bad += len(queue["wrong"])
+    print(
+        f"queue, {chosen.schedules} schedules on a virtual clock: {queue['runs']} runs, {queue['shared']} shared, "
+        f"{queue['stopped']} stopped, {queue['refused']} refused; {len(queue['wrong'])} violations",
+        *queue["wrong"][:5],
+        sep="\n    ",
+        flush=True,
+    )
     different = repeated(times // 10)
     bad += different
     print(f"equal knobs, {times // 10} times each, all cores busy: {different} differ")

@@ -282,9 +282,10 @@ def test_a_comparison_shows_the_lines_that_are_asked_for():
     ],
 )
 def test_a_comparison_that_cannot_be_gets_one_sentence(query, status, says):
-    answer = ask(f"/api/compare?{query}", *pair())
-    assert answer.status == status
-    assert says in answer.json["error"]
+    for address in ("/api/compare", "/api/compare/replay.html"):
+        answer = ask(f"{address}?{query}", *pair())
+        assert answer.status == status
+        assert says in answer.json["error"]
 
 
 def test_a_run_that_still_trains_is_not_compared():
@@ -300,6 +301,7 @@ def test_long_answers_are_packed_for_who_can_unpack():
     assert packed.headers["content-encoding"] == "gzip"
     assert "content-encoding" not in plain.headers
     assert packed.json == plain.json
+    run.state = State.RUNNING
     short = ask(f"/api/runs/{KEY}?since=300", run, accept_encoding="gzip")
     assert "content-encoding" not in short.headers
 
@@ -330,6 +332,19 @@ def test_what_cannot_be_served_gets_one_sentence(address, status, says):
     answer = ask(address, made(7))
     assert answer.status == status
     assert says in answer.json["error"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [f"/api/runs/{KEY}", f"/api/runs/{KEY}?since=3", f"/api/runs/{KEY}/thumbnail.svg", f"/api/runs/{MISSING}",
+     f"/api/compare?runs={KEY},{OTHER}", f"/api/runs/{MISSING}/curves.csv", "/api/runs/nonsense"],
+)  # fmt: skip
+def test_what_is_opened_by_itself_is_taken_for_nothing_else_and_runs_no_script(address):
+    headers = ask(address, *pair()).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} <= set(policy)
+    assert not any("script" in each for each in policy)
 
 
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "a" * 15, "g" * 32, "a" * 32 + ".json"])
