@@ -7,6 +7,7 @@
     python -m core import FILE ...
     python -m core data get NAME
     python -m core gallery build [SLUG ...]
+    python -m core gallery restate [SLUG ...]
     python -m core gallery verify
 
 A bad knob, lesson, preset or device ends in one sentence on stderr and exit status 2; a run that failed in 1.
@@ -31,6 +32,7 @@ from core.places import gallery_to_write
 from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.engines import EngineError, InThread
+from core.runs.packing import plain_facts
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull, Runner
 from core.runs.store import Store, StoreError
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     bring.set_defaults(act=_import)
 
     sets = commands.add_parser("data", help="data sets").add_subparsers(required=True, metavar="ACTION")
-    get = sets.add_parser("get", help="download a data set")
+    get = sets.add_parser("get", help="download a data set, or decode the pictures that lie here")
     get.add_argument("name", help=", ".join(data.NAMES))
     get.set_defaults(act=_get)
 
@@ -102,6 +104,9 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--fresh", action="store_true", help="train also what is there")
     build.add_argument("--device", default="auto")
     build.set_defaults(act=_build)
+    anew = gallery.add_parser("restate", help="facts and claims anew from the frames, without training")
+    anew.add_argument("slugs", nargs="*", metavar="SLUG", help="only these lessons")
+    anew.set_defaults(act=_restate)
     gallery.add_parser("verify", help="hashes, knobs, and whether the claims still hold").set_defaults(act=_verify)
     return parser
 
@@ -132,9 +137,6 @@ def _described(lesson: AnyLesson) -> dict[str, Any]:
 def _run(asked: argparse.Namespace) -> int:
     lesson = _lesson(asked.slug)
     knobs = _knobs(lesson, asked.preset, asked.set)
-    name = lesson.dataset(knobs)
-    if name is not None and data.may_download(name):
-        _download(name)
     run = _train(lesson, knobs, asked.device, Store.default(LESSONS), fresh=asked.fresh)
     if asked.json:
         print(json.dumps(_result(run), ensure_ascii=False))
@@ -154,6 +156,9 @@ def _script(asked: argparse.Namespace) -> int:
 
 
 def _train(lesson: AnyLesson, knobs: Knobs, device: str, store: Store, *, fresh: bool) -> Run:
+    name = lesson.dataset(knobs)
+    if name is not None and (fresh or not store.has(lesson, knobs)) and data.may_download(name):
+        _download(name)
     runner = Runner(store, InThread(), LESSONS)
     try:
         run = runner.submit(lesson, knobs, device=device, fresh=fresh, asker="command line")
@@ -302,6 +307,29 @@ def _size(gallery: Path, run: Run) -> str:
     return f"{sum(file.stat().st_size for file in files) / 1000:.0f} kB"
 
 
+def _restate(asked: argparse.Namespace) -> int:
+    """Facts and claims of the gallery's runs as their lessons say them now; a sentence for each that cannot."""
+    slugs, root = [_lesson(slug).slug for slug in asked.slugs] or list(LESSONS), gallery_to_write()
+    store = Store(root.parent / "none", [root], LESSONS)
+    folders = [folder for folder in store.folders(root) if folder.parent.name in slugs]
+    restated = refused = 0
+    for folder in folders:
+        where = f"{folder.parent.name}/{folder.name}"
+        try:
+            key = store.restate(folder)
+        except StoreError:
+            raise
+        except Exception as error:  # a lesson may ask for anything that earlier frames have not got
+            print(f"{where}: {type(error).__name__}: {str(error).removesuffix('.')}; build it again.", file=sys.stderr)
+            refused += 1
+        else:
+            restated += key is not None
+            if key is not None:
+                print(f"{where}: restated" + (f" as {key}" if key != folder.name else ""))
+    print(f"{len(folders)} runs, {restated} restated, {refused} refused")
+    return 1 if refused else 0
+
+
 def _verify(asked: argparse.Namespace) -> int:
     """Check every run of the gallery: bytes, key, and its facts and claims computed anew from its frames."""
     root = gallery_to_write()
@@ -326,8 +354,8 @@ def _claims_that_broke(run: Run) -> list[str]:
     anew = list(run.lesson.claims(run.knobs, run.recording))
     failing = [claim for claim in anew if claim.holds is False and preset in MUST_HOLD]
     broken = [f"{where}: does not hold: {claim.sentence}: {claim.measured}" for claim in failing]
-    if anew != run.claims:
-        broken.append(f"{where}: its frames no longer give the claims that it carries; build it again.")
+    if anew != run.claims or plain_facts(run.lesson.facts(run.knobs, run.recording)) != run.facts:
+        broken.append(f"{where}: its frames no longer give the facts or claims that it carries; restate it.")
     return broken
 
 

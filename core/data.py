@@ -3,7 +3,8 @@
 Pixels stay the whole numbers they were published as (uint8, a quarter of the memory of floats); what a lesson makes
 of them, `scale` or a division, gives float32. A set is looked for in `GRADIENT_LAB_DATA` (only ever read), then in
 `data/` of the cache, where downloads go. Both have torchvision's layout: `FashionMNIST/raw/train-images-idx3-ubyte`.
-Every file is held against its published SHA-256 before a byte of it is used.
+Every file is held against its published SHA-256 before a byte of it is used. CIFAR-10, which comes in several forms,
+is decoded once into a file of the cache (`core.pictures`) that is held against its own.
 """
 
 import gzip
@@ -24,8 +25,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core import places
+from core import pictures, places
 from core.knobs import clip, spell
+from core.pictures import PictureError
 
 Content = np.ndarray[Any, np.dtype[np.uint8]]
 """The bytes of one file."""
@@ -95,6 +97,7 @@ class Source:
         note: what it is and whose.
         published: its class in `torchvision.datasets`, which knows the mirrors and names the folder.
         files: what has to lie there; none where the set is embedded.
+        decoded: it comes in the forms that `core.pictures` reads.
     """
 
     read: Callable[[Sequence[Content]], Arrays]
@@ -103,6 +106,7 @@ class Source:
     note: str
     published: str = ""
     files: tuple[File, ...] = ()
+    decoded: bool = False
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -111,10 +115,14 @@ class Source:
 def load(name: str, device: torch.device) -> Dataset:
     """The set called `name` on `device`: the same object at every call. Never downloads.
 
+    Pictures that lie here and were never decoded are decoded first, which takes half a minute; see `require`.
+
     Raises:
         DataError: no such set, not on this machine, not readable, or not the bytes that were published.
     """
     source = _source(name)
+    if source.decoded:
+        return _load_decoded(name, source, device)
     complaints = []
     with _loading:
         for folder in _folders(source):
@@ -135,9 +143,41 @@ def load(name: str, device: torch.device) -> Dataset:
 
 
 def available(name: str) -> bool:
-    """Whether every file of the set lies on this machine at its size; what is in them is checked by `load`."""
+    """Whether a run may begin: every file lies on this machine at its size; what is in them is checked by `load`."""
     source = _source(name)
+    if source.decoded:
+        return _kept(name) is not None
     return any(all(_size(folder / file.name) == file.bytes for file in source.files) for folder in _folders(source))
+
+
+def undecoded(name: str) -> Path | None:
+    """Where the set lies on this machine in a form that has yet to be decoded; None where `available`, or missing."""
+    return pictures.found(_roots()) if _source(name).decoded and _kept(name) is None else None
+
+
+def require(name: str) -> None:
+    """Make sure that a run may begin at once, without loading what is there.
+
+    Raises:
+        DataError: it may not; says why, and what to do.
+    """
+    if available(name):
+        return
+    path = undecoded(name)
+    if path is not None:
+        raise DataError(
+            f"{name} lies in {path} and has yet to be decoded, once, in half a minute; press “Decode it” on the page "
+            f"of the lesson, run {GET.format(name)}, or {WITHOUT}."
+        )
+    load(name, torch.device("cpu"))  # says why it cannot
+
+
+def label(name: str) -> str:
+    """What a manifest calls the set: its name, and the form it has on this machine where it may have several."""
+    if not _source(name).decoded or (kept := _kept(name)) is None:
+        return name
+    train, test = kept.counts
+    return f"{name} ({kept.kind}{'' if kept.counts == CIFAR10_COUNTS else f', {train} and {test} of them'})"
 
 
 _loading = threading.Lock()
@@ -154,7 +194,11 @@ def _folders(source: Source) -> list[Path]:
     """Where the files of a set may lie, in the order in which they are looked for."""
     if not source.files:
         return [Path("embedded")]
-    return [root / source.published / "raw" for root in (_given(), _own()) if root is not None]
+    return [root / source.published / "raw" for root in _roots()]
+
+
+def _roots() -> list[Path]:
+    return [root for root in (_given(), _own()) if root is not None]
 
 
 def _given() -> Path | None:
@@ -222,16 +266,91 @@ def _reason(error: BaseException) -> str:
     return clip(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
+# ---- decoding ----------------------------------------------------------------------------------------------------
+
+
+def _kept_at(name: str) -> Path:
+    return _own() / f"{name}.decoded"
+
+
+def _kept(name: str) -> pictures.Kept | None:
+    """What was decoded, unless what it was decoded from has changed since, or a better form came.
+
+    What was downloaded, and what has lost its source, stays good: there is nothing to decode it from anew.
+    """
+    kept = pictures.kept(_kept_at(name))
+    if kept is None or not kept.fingerprint:
+        return kept
+    try:
+        path = pictures.found(_roots())
+        return kept if path is None or pictures.fingerprint(path) == kept.fingerprint else None
+    except OSError:
+        return None
+
+
+def _load_decoded(name: str, source: Source, device: torch.device) -> Dataset:
+    """`load` for pictures."""
+    with _loading:
+        if _kept(name) is None:
+            _decode(name, lambda share: None)
+        path = _kept_at(name)
+        kept = pictures.kept(path)
+        key = (name, str(device), path / (kept.sha256 if kept is not None else ""))
+        if key in _loaded:
+            return _loaded[key]
+        try:
+            kept, contents = pictures.contents(path)
+        except PictureError as error:
+            if pictures.found(_roots()) is None:
+                raise DataError(
+                    f"{name} cannot be used: {error}; download it anew with {GET.format(name)}, or {WITHOUT}."
+                ) from error
+            _decode(name, lambda share: None)
+            kept, contents = pictures.contents(path)
+        x_train, y_train, x_test, y_test = (array.to(device) for array in source.read(contents))
+        note = source.note.format(*kept.counts) + ("" if kept.kind == pictures.PUBLISHED else RECOMPRESSED)
+        _loaded[key] = Dataset(
+            name, x_train, y_train, x_test, y_test, source.classes, source.shape, note.format(kept.kind), str(path)
+        )
+        return _loaded[key]
+
+
+def _decode(name: str, tell: Callable[[float], None]) -> None:
+    """Decode what lies on this machine and keep it; `DataError` where nothing does, or it cannot be."""
+    path = pictures.found(_roots())
+    if path is None:
+        _refuse(name, _source(name), [(root, FileNotFoundError()) for root in _roots()])
+    try:
+        mark = pictures.fingerprint(path)
+        decoded = pictures.decode(path, tell)
+    except (OSError, PictureError) as error:
+        said = _reason(error) if isinstance(error, OSError) else str(error)
+        raise DataError(f"{name} cannot be used: {said}; mend or remove {path}, or {WITHOUT}.") from error
+    _keep(name, decoded, mark)
+
+
+def _keep(name: str, decoded: pictures.Decoded, mark: str) -> None:
+    try:
+        pictures.keep(_kept_at(name), decoded, mark)
+    except OSError as error:
+        raise _no_room(name, error) from error
+
+
 # ---- downloading -------------------------------------------------------------------------------------------------
 
 
 def may_download(name: str) -> bool:
-    """Whether a run may fetch the set unasked: it is missing, and the reader named no folder of their own."""
-    return not available(name) and _given() is None
+    """Whether a run may bring the set unasked: it is missing, and the reader named no folder of their own.
+
+    What lies here and has only to be decoded costs nobody's network.
+    """
+    return not available(name) and (_given() is None or undecoded(name) is not None)
 
 
 def download(name: str, progress: Callable[[float], None]) -> None:
     """Bring the set into `data/` of the cache, unless an undamaged one is on this machine already.
+
+    What lies here in a form that has yet to be decoded is decoded instead.
 
     A class that presses the button together downloads once, and all see it grow. Whatever `progress` raises, and
     Ctrl-C, ends the download and leaves nothing behind.
@@ -260,7 +379,9 @@ def download(name: str, progress: Callable[[float], None]) -> None:
         if waited and turn.failure is not None:
             raise DataError(str(turn.failure)) from turn.failure
         turn.share, turn.failure = 0.0, None
-        if not any(_whole(source, folder) for folder in _folders(source)):
+        if source.decoded:
+            _bring(name, turn, tell)
+        elif not any(_whole(source, folder) for folder in _folders(source)):
             _fetch(name, source, turn, tell)
     except DataError as error:
         turn.failure = error
@@ -290,6 +411,38 @@ def _whole(source: Source, folder: Path) -> bool:
     except (OSError, DataError):
         return False
     return True
+
+
+def _bring(name: str, turn: _Turn, tell: Callable[[float], None]) -> None:
+    """Decode what lies on this machine; where nothing does, download the published archive and decode that."""
+
+    def report(share: float) -> None:
+        turn.share = share
+        tell(share)
+
+    if _kept(name) is not None:
+        try:
+            pictures.contents(_kept_at(name))
+            return
+        except PictureError:
+            pass  # damaged: made anew below
+    if pictures.found(_roots()) is not None:
+        _decode(name, report)
+        return
+    archive = bytearray()
+    try:
+        for part in _parts(pictures.ADDRESS):
+            archive += part
+            report(min(len(archive) / pictures.ARCHIVE_BYTES, 1.0))
+            if len(archive) > pictures.ARCHIVE_BYTES:
+                break
+        decoded = pictures.unpacked(archive)
+    except (DataError, PictureError) as error:
+        said = error if isinstance(error, DataError) else f"{pictures.ADDRESS}: {error}"
+        raise DataError(
+            f"{name} could not be downloaded: {said}; check the network, {FOLDER}, or {WITHOUT}."
+        ) from error
+    _keep(name, decoded, "")
 
 
 def _fetch(name: str, source: Source, turn: _Turn, tell: Callable[[float], None]) -> None:
@@ -328,7 +481,7 @@ def _fetched(name: str, file: File, mirrors: Sequence[str], report: Callable[[in
         address = f"{mirror}{file.name}.gz"
         content = bytearray()
         try:
-            for part in _unpacked(address):
+            for part in _parts(address, packed=True):
                 content += part
                 report(len(content))
                 if len(content) > file.bytes:
@@ -344,15 +497,15 @@ def _fetched(name: str, file: File, mirrors: Sequence[str], report: Callable[[in
     ) from failure
 
 
-def _unpacked(address: str) -> Iterator[bytes]:
-    """What lies packed at `address`, part by part.
+def _parts(address: str, *, packed: bool = False) -> Iterator[bytes]:
+    """What lies at `address`, part by part, unpacked where it is packed.
 
     torchvision's own download knows no time limit, cannot be stopped and draws its own bar; hence these lines.
     """
     try:
         request = Request(address, headers={"User-Agent": "gradient-lab"})
-        with urlopen(request, timeout=PATIENCE) as packed, gzip.open(packed) as unpacked:
-            while part := unpacked.read(PART):
+        with urlopen(request, timeout=PATIENCE) as answer, gzip.open(answer) if packed else answer as file:
+            while part := file.read(PART):
                 yield part
     except (OSError, HTTPException, EOFError, zlib.error) as error:
         if isinstance(error, HTTPError):
@@ -373,10 +526,14 @@ def _store(name: str, source: Source, contents: Sequence[bytearray]) -> None:
             for file in source.files:
                 os.replace(Path(partial, file.name), folder / file.name)
     except OSError as error:
-        raise DataError(
-            f"{name} could not be stored in {home} ({_reason(error)}); make room there, point GRADIENT_LAB_CACHE "
-            f"elsewhere, or {WITHOUT}."
-        ) from error
+        raise _no_room(name, error) from error
+
+
+def _no_room(name: str, error: OSError) -> DataError:
+    return DataError(
+        f"{name} could not be stored in {_own()} ({_reason(error)}); make room there, point GRADIENT_LAB_CACHE "
+        f"elsewhere, or {WITHOUT}."
+    )
 
 
 # ---- preparing ---------------------------------------------------------------------------------------------------
@@ -481,6 +638,12 @@ def _idx(content: Content) -> Tensor:
     return torch.from_numpy(content[4 + 4 * axes :]).view(items, -1)
 
 
+def _read_decoded(contents: Sequence[Content]) -> Arrays:
+    """The four arrays of a kept file, flat as they lie there."""
+    x_train, y_train, x_test, y_test = map(torch.from_numpy, contents)
+    return x_train.view(-1, pictures.PIXELS), y_train.long(), x_test.view(-1, pictures.PIXELS), y_test.long()
+
+
 def _read_digits(_: Sequence[Content]) -> Arrays:
     """scikit-learn's digits; every sixth picture of each class is for the test."""
     from sklearn.datasets import load_digits  # takes a second, and only this set needs it
@@ -500,6 +663,8 @@ def _four(*hashes: str) -> tuple[File, ...]:
 
 
 TEN = tuple("0123456789")
+CIFAR10_COUNTS = (50_000, 10_000)
+RECOMPRESSED = " Here they were read from {}: accuracies may differ a little from those on the published archive."
 
 SOURCES: dict[str, Source] = {
     "fashion-mnist": Source(
@@ -528,6 +693,15 @@ SOURCES: dict[str, Source] = {
             "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
             "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
         ),
+    ),
+    "cifar10": Source(
+        _read_decoded,
+        pictures.CLASSES,
+        (3, pictures.SIDE, pictures.SIDE),
+        "CIFAR-10: small photographs of ten kinds of things, {:,} to learn from and {:,} for the test "
+        "(Krizhevsky 2009).",
+        "CIFAR10",
+        decoded=True,
     ),
     "digits": Source(
         _read_digits,

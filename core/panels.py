@@ -205,10 +205,7 @@ def lines(
     for i, label in enumerate(series):
         colour = colours[i % len(colours)]
         if band:
-            edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
-            traces.append(Grow(go.Scatter(**edge, legendgroup=label), low, i, "lowest"))
-            fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
-            traces.append(Grow(go.Scatter(**edge, **fill, legendgroup=label), high, i, "highest"))
+            traces += spread(low, high, i, colour, label)
         style = {"color": colour, "dash": dashes[i % len(dashes)], "width": 2}
         line = go.Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
         traces.append(Grow(line, curve, i))
@@ -217,6 +214,16 @@ def lines(
         "yaxis": {"title": {"text": y}, **layout.pop("yaxis", {})},
     }
     return Panel(name, caption, traces, {**axes, **layout})
+
+
+def spread(low: str, high: str, column: int, colour: str, group: str) -> list[Grow]:
+    """The band from the lowest seed of one curve to the highest of another, in the colour of the line of its group."""
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": group}
+    fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
+    return [
+        Grow(go.Scatter(**edge), low, column, "lowest"),
+        Grow(go.Scatter(**edge, **fill), high, column, "highest"),
+    ]
 
 
 def reference(x: Sequence[Any], y: Sequence[Any], label: str, **style: Any) -> Still:

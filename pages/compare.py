@@ -30,6 +30,7 @@ def show(lesson_page: PageOf) -> None:
         parts.suggest(choice)
         return
     parts.knobs(choice.runs)
-    parts.charts(choice)
+    query = parts.charts(choice)
     parts.facts(choice.runs)
+    parts.take_home(query)
     parts.links(choice.runs, lesson_page)

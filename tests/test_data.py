@@ -273,7 +273,7 @@ def test_a_file_where_the_folder_should_be_is_a_missing_set(named, cache):
 @pytest.mark.parametrize("name", ["", "cifar-10", "../mnist", "MNIST", "y" * 300, "mnist\n"])
 def test_an_unknown_set_is_a_sentence_with_those_there_are(call, name):
     sentence = refusal(call, name)
-    assert sentence.endswith("is unknown; choose fashion-mnist, mnist or digits.")
+    assert sentence.endswith("is unknown; choose fashion-mnist, mnist, cifar10 or digits.")
     assert len(sentence) < 150
 
 

@@ -197,6 +197,27 @@ def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeyp
     assert frames.parent.name in capsys.readouterr().err
 
 
+def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch, capsys):
+    lesson = LESSONS["dying-relu"]
+    small = {"Classroom": lesson.shrunk(lesson.presets["Classroom"])}
+    said = lesson.claims
+    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    assert main(["gallery", "build", "dying-relu"]) == 0
+    monkeypatch.setitem(vars(lesson), "claims", lambda *run: [replace(each, source="anew") for each in said(*run)])
+    monkeypatch.setitem(vars(lesson), "train", None)
+    assert main(["gallery", "verify"]) == 1
+    assert "no longer give the facts or claims" in capsys.readouterr().err
+    assert main(["gallery", "restate", "perceptron-and-hinge"]) == 0
+    assert "0 runs, 0 restated" in capsys.readouterr().out
+    assert main(["gallery", "restate"]) == 0
+    assert "1 runs, 1 restated, 0 refused" in capsys.readouterr().out
+    assert main(["gallery", "verify"]) == 0
+
+    monkeypatch.setitem(vars(lesson), "claims", lambda knobs, recording: recording.last("a new curve"))
+    assert main(["gallery", "restate"]) == 1
+    assert "KeyError: 'a new curve'; build it again." in capsys.readouterr().err
+
+
 def test_the_gallery_that_ships_is_whole_and_its_claims_hold(monkeypatch, capsys):
     monkeypatch.delenv("GRADIENT_LAB_CACHE")
     assert main(["gallery", "verify"]) == 0, capsys.readouterr().err

@@ -62,7 +62,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
-        {"patience": 1, "judge": "test", "learning_rate": 0.5, "epochs": 12},
+        {"patience": 1, "judge": "test", "learning_rate": 0.5, "epochs": 12, "seeds": 2},
     ],
 }
 
@@ -177,7 +177,8 @@ def by_layer(lesson, knobs, recording):
 
 def by_units(lesson, knobs, recording):
     found = {}
-    for name, error in zip(lesson.series(knobs), recording.last("test_rmse"), strict=True):
+    names = lesson.series(knobs)
+    for name, error in zip(names, recording.last("test_rmse").reshape(len(names), -1).mean(axis=1), strict=True):
         widths = [int(width) for width in name.split("-")]
         x, y = found.setdefault(f"{len(widths)} layer{'s' * (len(widths) > 1)}", ([], []))
         x.append(sum(widths)), y.append(error)

@@ -6,8 +6,8 @@ and its error is then the spread of the target: that line stands in every chart.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise, product
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from core.knobs import Knobs, clip, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
-from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference
+from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference, spread
 from core.training.assorted import Assorted, parameters
 
 Hidden = tuple[int, ...]
@@ -34,6 +34,8 @@ TRAIN, VALIDATION = 0.8, 0.1  # shares of the samples; the rest is the test set
 GRID = 40  # points along each side of a drawn surface
 FRAMES, SURFACES = 200, 25  # at most: frames in all, and those that carry surfaces
 MOST_LAYERS, MOST_UNITS, MOST_NETS = 6, 512, 160
+ENOUGH = 3  # seeds that may decide whether a difference is chance
+CURVES = ("test_rmse", "train_rmse")
 SPREAD = 298.0  # standard deviation of the surface over the square, for axes before the data are drawn
 LAYERS = ("1 layer", "2 layers", "3 layers", "4 layers", "5 layers", "6 layers")
 NOTEBOOK_RMSE: Mapping[str, float] = {  # notebook 004's table, as far as it is printed
@@ -110,6 +112,7 @@ class DepthKnobs(Knobs):
     judge: Literal["validation", "test"] = knob("validation", "which points decide when a net stops; the notebook asked the test set, which then tests nothing")  # fmt: skip
     noise: float = knob(0.3, "standard deviation of what is added to the surface, whose own is 298", ge=0.0, le=300.0, stops=(0.0, 0.3, 10.0, 30.0, 100.0, 300.0))  # fmt: skip
     surface: Literal["eggholder", "as notebook 000 typed it"] = knob("eggholder", "what is learned; notebook 000 lost an index and a root on the way")  # fmt: skip
+    seeds: int = knob(1, "repeats with other points, order and start: how much is chance; one leaves that open", ge=1, le=8, stops=(1, 2, 3, 4, 5))  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
 
     @model_validator(mode="after")
@@ -144,8 +147,8 @@ def eggholder(x: Array, surface: str = "eggholder") -> Array:
 class Task:
     """The samples, split and scaled as the nets see them."""
 
-    def __init__(self, knobs: DepthKnobs, device: torch.device) -> None:
-        chance = np.random.default_rng(knobs.seed)
+    def __init__(self, knobs: DepthKnobs, seed: int, device: torch.device) -> None:
+        chance = np.random.default_rng(seed)
         x = chance.uniform(-EDGE, EDGE, (knobs.samples, 2))
         y = eggholder(x, knobs.surface) + knobs.noise * chance.normal(size=knobs.samples)
         ends = [int(TRAIN * knobs.samples), int((TRAIN + VALIDATION) * knobs.samples)]
@@ -174,45 +177,67 @@ class Task:
         return np.sqrt(errors[:, :m].mean(axis=1)), np.sqrt(errors[:, m:].mean(axis=1))
 
 
-def train(knobs: DepthKnobs, device: torch.device) -> Iterator[Frame]:
-    """All nets epoch by epoch, each until it stops; then each as it was at its best."""
-    task = Task(knobs, device)
-    hidden = nets_of(knobs)
-    nets = Assorted(
-        2, hidden, batch_norm=normed(knobs), optimizer=knobs.optimizer, lr=knobs.learning_rate, device=device
-    )
-    nets.initialise([_init(knobs, each) for each in hidden], knobs.seed)
-    look = Look(knobs, task, nets)
-    every, surface_every = max(1, knobs.epochs // FRAMES), max(1, knobs.epochs // SURFACES)
-    chance = torch.Generator().manual_seed(knobs.seed)
-    active, waited = np.full(len(hidden), True), np.zeros(len(hidden))
-    best, test = task.rmse(nets, active)
-    nets.remember(active)
-    train_rmse, epochs = np.full(len(hidden), np.nan), np.zeros(len(hidden))
-    yield look.frame(0, train_rmse, test, surfaces=True)
+class Repeat:
+    """One repeat of the experiment: its own points, its own order, its own nets, each of them until it stops.
 
-    for epoch in range(1, knobs.epochs + 1):
-        order = torch.randperm(len(task.x), generator=chance)
-        losses = nets.epoch(task.x, task.targets, order, knobs.batch_size, active)
-        epochs += active
-        judged, tested = task.rmse(nets, active)
-        train_rmse = np.where(active, np.sqrt(losses) * task.scale, train_rmse)
+    Attributes:
+        active: which nets still learn, (nets,).
+        test_rmse: the test error to show of each net, (nets,); of one that has stopped, at its best.
+        train_rmse: the error on the training points while they were last learned, (nets,).
+        epochs: how many each net was trained for, (nets,).
+    """
+
+    def __init__(self, knobs: DepthKnobs, seed: int, device: torch.device) -> None:
+        hidden = nets_of(knobs)
+        self.knobs, self.task = knobs, Task(knobs, seed, device)
+        self.nets = Assorted(
+            2, hidden, batch_norm=normed(knobs), optimizer=knobs.optimizer, lr=knobs.learning_rate, device=device
+        )
+        self.nets.initialise([_init(knobs, each) for each in hidden], seed)
+        self.chance = torch.Generator().manual_seed(seed)
+        self.active, self.waited = np.full(len(hidden), True), np.zeros(len(hidden))
+        self.best, self.test_rmse = self.task.rmse(self.nets, self.active)
+        self.kept = self.test_rmse
+        self.nets.remember(self.active)
+        self.train_rmse, self.epochs = np.full(len(hidden), np.nan), np.zeros(len(hidden))
+
+    def epoch(self, last: bool) -> None:
+        """Once over the training points with every net that still learns; in the end each as it was at its best."""
+        if not self.active.any():
+            return
+        knobs, task = self.knobs, self.task
+        order = torch.randperm(len(task.x), generator=self.chance)
+        losses = self.nets.epoch(task.x, task.targets, order, knobs.batch_size, self.active)
+        self.epochs += self.active
+        judged, tested = task.rmse(self.nets, self.active)
+        self.train_rmse = np.where(self.active, np.sqrt(losses) * task.scale, self.train_rmse)
         if knobs.patience:
-            better = active & (judged < best)
-            nets.remember(better)
-            best, test = np.where(better, judged, best), np.where(better, tested, test)
-            waited = np.where(better, 0, waited + active)
-            active = active & (waited < knobs.patience)
+            better = self.active & (judged < self.best)
+            self.nets.remember(better)
+            self.best, self.kept = np.where(better, judged, self.best), np.where(better, tested, self.kept)
+            self.waited = np.where(better, 0, self.waited + self.active)
+            self.active = self.active & (self.waited < knobs.patience)
         else:
-            test = tested
-        over = epoch == knobs.epochs or not active.any()
-        if over and knobs.patience:
-            nets.recall()
+            self.kept = tested
+        if last or not self.active.any():
+            self.active = np.zeros_like(self.active)
+            if knobs.patience:
+                self.nets.recall()
+        self.test_rmse = np.where(self.active, tested, self.kept)
+
+
+def train(knobs: DepthKnobs, device: torch.device) -> Iterator[Frame]:
+    """All nets of all repeats epoch by epoch, until the last of them has stopped."""
+    repeats = [Repeat(knobs, knobs.seed + i, device) for i in range(knobs.seeds)]
+    look = Look(knobs, repeats)
+    every, surface_every = max(1, knobs.epochs // FRAMES), max(1, knobs.epochs // SURFACES)
+    yield look.frame(0, surfaces=True)
+    for epoch in range(1, knobs.epochs + 1):
+        for repeat in repeats:
+            repeat.epoch(last=epoch == knobs.epochs)
+        over = not any(repeat.active.any() for repeat in repeats)
         if over or epoch % every == 0:
-            shown = np.where(active & ~over, tested, test)  # one that has stopped stands where it was at its best
-            yield look.frame(
-                epoch, train_rmse, shown, surfaces=over or epoch % surface_every == 0, epochs=epochs if over else None
-            )
+            yield look.frame(epoch, surfaces=over or epoch % surface_every == 0, over=over)
         if over:
             return
 
@@ -232,39 +257,51 @@ def normed(knobs: DepthKnobs) -> list[bool]:
 class Look:
     """What is drawn of the nets at one moment. It changes nothing about them."""
 
-    def __init__(self, knobs: DepthKnobs, task: Task, nets: Assorted) -> None:
-        self.knobs, self.task, self.nets = knobs, task, nets
+    def __init__(self, knobs: DepthKnobs, repeats: Sequence[Repeat]) -> None:
+        self.knobs, self.repeats = knobs, repeats
+        self.task, self.nets = repeats[0].task, repeats[0].nets  # whose surfaces are drawn
         self.charts = Charts(knobs)
-        self.grid, self.truth = task.seen(task.grid), eggholder(task.grid, knobs.surface)
+        self.grid, self.truth = self.task.seen(self.task.grid), eggholder(self.task.grid, knobs.surface)
 
-    def frame(
-        self, epoch: int, train_rmse: Array, test_rmse: Array, *, surfaces: bool, epochs: Array | None = None
-    ) -> Frame:
-        """Errors of every net; now and then the surface that the best of each depth has learned.
-
-        `epochs`: at the end, how many each net was trained for, (nets,).
-        """
-        charts, over = self.charts, epochs is not None
-        seconds = np.where(self.nets.seconds > 0, self.nets.seconds, np.nan)  # a logarithmic axis has no 0
+    def frame(self, epoch: int, *, surfaces: bool, over: bool = False) -> Frame:
+        """Errors of every net; now and then the surface that the best of each depth has learned."""
+        charts = self.charts
+        test_rmse, train_rmse, epochs, seconds = (
+            np.stack(each, axis=1)  # (nets, seeds)
+            for each in zip(
+                *((each.test_rmse, each.train_rmse, each.epochs, each.nets.seconds) for each in self.repeats),
+                strict=True,
+            )
+        )
+        error, time = test_rmse.mean(axis=1), seconds.mean(axis=1)
+        timed = np.where(time > 0, time, np.nan)  # a logarithmic axis has no 0
         pictures = {
-            "rmse": charts.by_depth(test_rmse),
-            "rmse_by_units": charts.mean_by(charts.units, test_rmse),
-            "rmse_by_parameters": charts.mean_by(charts.parameters, test_rmse),
-            "seconds": charts.by_depth(seconds),
-            "seconds_by_parameters": charts.mean_by(charts.parameters, seconds),
+            "rmse": charts.by_depth(error),
+            "rmse_by_units": charts.mean_by(charts.units, error),
+            "rmse_by_parameters": charts.mean_by(charts.parameters, error),
+            "seconds": charts.by_depth(timed),
+            "seconds_by_parameters": charts.mean_by(charts.parameters, timed),
         }
+        if self.knobs.seeds > 1:
+            pictures["rmse_above"] = charts.by_depth(test_rmse.max(axis=1) - error)
+            pictures["rmse_below"] = charts.by_depth(error - test_rmse.min(axis=1))
         if epoch == 0:
-            pictures["mean_line"] = np.full(2, self.task.y_test.std())
+            pictures["mean_line"] = np.full(2, np.mean([each.task.y_test.std() for each in self.repeats]))
         if surfaces:
-            learned = self.learned(test_rmse)
+            learned = self.learned(test_rmse[:, 0])
             pictures["learned"] = learned.astype("f2")
             pictures["error"] = (learned - self.truth.reshape(GRID, GRID)).astype("f2")
-        if epochs is not None:
-            pictures["seconds_per_epoch"] = self.nets.seconds / epochs
+        if over:
+            pictures["seconds_per_epoch"] = (seconds / epochs).mean(axis=1)
             pictures["largest_kernel"] = np.array(
-                [max(np.abs(each).max() for each in self.nets.weights(i)) for i in range(len(charts.hidden))]
+                [
+                    max(np.abs(each).max() for repeat in self.repeats for each in repeat.nets.weights(i))
+                    for i in range(len(charts.hidden))
+                ]
             )
+        # One number a net where there is one seed, else one for each seed.
         curves = {"train_rmse": train_rmse, "test_rmse": test_rmse}
+        curves = {name: values.squeeze(axis=1) if values.shape[1] == 1 else values for name, values in curves.items()}
         return Frame(epoch, curves, pictures, 1.0 if over else 0.999 * epoch / self.knobs.epochs)
 
     def learned(self, test_rmse: Array) -> Array:
@@ -315,17 +352,20 @@ def panels(knobs: DepthKnobs) -> list[Panel]:
     """Errors by units and parameters, the surfaces, learning curves, and time."""
     charts = Charts(knobs)
     top = {"range": [0, 1.15 * SPREAD], "title": {"text": "test RMSE"}}
+    repeated = knobs.seeds > 1
+    seeds = f" Dots are means over {knobs.seeds} seeds, bars reach from the lowest to the highest." if repeated else ""
     log = {"type": "log", "tickformat": "~g", "nticks": 8}
     units = {**_around(charts.units), "title": {"text": "hidden units"}}
     count = {**_around(charts.parameters), "title": {"text": "trainable parameters"}}
     return [
         Panel(
             "Error by units",
-            "Test error of every net against its units, one colour per depth; the line is the mean of nets that share their number of units. A net that has learned nothing stands on the dotted line.",
+            "Test error of every net against its units, one colour per depth; the line is the mean of nets that share their number of units. A net that has learned nothing stands on the dotted line."
+            + seeds,
             [
                 *_predict_the_mean(charts.units),
                 *_notebook(charts),
-                *_dots(charts, charts.units, "rmse", "rmse_by_units"),
+                *_dots(charts, charts.units, "rmse", "rmse_by_units", repeated),
             ],
             {"xaxis": units, "yaxis": top},
         ),
@@ -333,19 +373,23 @@ def panels(knobs: DepthKnobs) -> list[Panel]:
         Panel(
             "Learning curves",
             "Test error of every net over the epochs, one colour per depth; a line that goes level has stopped at its best.",
-            [*_predict_the_mean(np.array([0, knobs.epochs])), *_curves(charts, "test_rmse")],
+            [*_predict_the_mean(np.array([0, knobs.epochs])), *_curves(charts, "test_rmse", repeated)],
             {"xaxis": {"title": {"text": "epochs"}, "range": [0, knobs.epochs]}, "yaxis": top},
         ),
         Panel(
             "Error by parameters",
-            "Test error of every net against the numbers that its training moves; running statistics of batch norm are none of them.",
-            [*_predict_the_mean(charts.parameters), *_dots(charts, charts.parameters, "rmse", "rmse_by_parameters")],
+            "Test error of every net against the numbers that its training moves; running statistics of batch norm are none of them."
+            + seeds,
+            [
+                *_predict_the_mean(charts.parameters),
+                *_dots(charts, charts.parameters, "rmse", "rmse_by_parameters", repeated),
+            ],
             {"xaxis": count, "yaxis": top},
         ),
         Panel(
             "Training error",
             "Error on the training points while they are learned: where it lies far below the test error, a net learns them by heart.",
-            [*_predict_the_mean(np.array([0, knobs.epochs])), *_curves(charts, "train_rmse")],
+            [*_predict_the_mean(np.array([0, knobs.epochs])), *_curves(charts, "train_rmse", repeated)],
             {
                 "xaxis": {"title": {"text": "epochs"}, "range": [0, knobs.epochs]},
                 "yaxis": {**top, "title": {"text": "train RMSE"}},
@@ -392,8 +436,8 @@ def _notebook(charts: Charts) -> list[Still]:
     return [reference([x for x, _ in seen], [y for _, y in seen], "notebook 004", **style)]
 
 
-def _dots(charts: Charts, x: Array, each: str, mean: str) -> list[Grow | Switch | Still]:
-    """A dot per net and a mean line per depth."""
+def _dots(charts: Charts, x: Array, each: str, mean: str, bars: bool = False) -> list[Grow | Switch | Still]:
+    """A dot per net and a mean line per depth; bars reach over the seeds of each net."""
     drawn: list[Grow | Switch | Still] = []
     for row, depth in enumerate(charts.depths):
         colour, name = COLOURS[depth - 1], LAYERS[depth - 1]
@@ -407,6 +451,10 @@ def _dots(charts: Charts, x: Array, each: str, mean: str) -> list[Grow | Switch 
             legendgroup=name,
             showlegend=False,
         )
+        moves: dict[str, str | tuple[str, int]] = {"y": (each, row)}
+        if bars:
+            dots.error_y = {"type": "data", "symmetric": False, "thickness": 1, "width": 2}
+            moves |= {"error_y.array": (f"{each}_above", row), "error_y.arrayminus": (f"{each}_below", row)}
         line = go.Scatter(
             x=np.unique(x),
             name=name,
@@ -416,14 +464,15 @@ def _dots(charts: Charts, x: Array, each: str, mean: str) -> list[Grow | Switch 
             meta={"label": name},
             legendgroup=name,
         )
-        drawn += [Switch(dots, {"y": (each, row)}), Switch(line, {"y": (mean, row)})]
+        drawn += [Switch(dots, moves), Switch(line, {"y": (mean, row)})]
     return drawn
 
 
-def _curves(charts: Charts, curve: str) -> list[Grow]:
+def _curves(charts: Charts, curve: str, repeated: bool) -> list[Grow]:
+    """A line per net, the mean over its seeds; few nets have labels, and bands from the lowest seed to the highest."""
     few = len(charts.hidden) <= 12
     seen: set[int] = set()
-    drawn = []
+    drawn: list[Grow] = []
     for i, (name, depth) in enumerate(zip(charts.names, charts.depth.tolist(), strict=True)):
         line = go.Scatter(
             name=name if few else LAYERS[depth - 1],
@@ -435,7 +484,8 @@ def _curves(charts: Charts, curve: str) -> list[Grow]:
             meta={"label": name} if few else None,
         )
         seen.add(depth)
-        drawn.append(Grow(line, curve, i))
+        band = spread(curve, curve, i, COLOURS[depth - 1], str(depth)) if few and repeated else []
+        drawn += [*band, Grow(line, curve, i)]
     return drawn
 
 
@@ -479,7 +529,7 @@ def _surfaces_panel(charts: Charts) -> Panel:
             traces.append(Switch(heat, {"z": (picture, k)}))
     return Panel(
         "The surface, learned",
-        "The true surface, what the best net of each depth has made of it so far, and below where it errs: white is right, blue too high, red too low.",
+        "The true surface, what the best net of each depth has made of it so far, and below where it errs: white is right, blue too high, red too low. Of several seeds, the first.",
         traces,
         layout,
     )
@@ -499,17 +549,21 @@ def watches(knobs: DepthKnobs) -> list[Watch]:
 
 
 def facts(knobs: DepthKnobs, recording: Recording) -> Facts:
-    """Errors in the surface's units; of nets that stop early, at their best."""
+    """Errors in the surface's units, means over the seeds; of nets that stop early, at their best."""
     charts = Charts(knobs)
-    sd = recording.picture("mean_line")
-    spread = float(sd[0]) if sd is not None else None
-    found: dict[str, float | None] = {"target_sd": spread}
-    test, trained = recording.last("test_rmse"), recording.last("train_rmse")
+    line = recording.picture("mean_line")
+    sd = float(line[0]) if line is not None else None
+    found: dict[str, float | None] = {"target_sd": sd}
+    test, trained = (recording.last(curve).reshape(len(charts.hidden), -1).mean(axis=1) for curve in CURVES)
     seconds = recording.picture("seconds")
     for depth in charts.depths:
         best = np.nanmin(np.where(charts.depth == depth, np.nan_to_num(test, nan=np.inf), np.inf))
         found[f"best_test_rmse[{LAYERS[depth - 1]}]"] = finite(best)
-        found[f"best_r2[{LAYERS[depth - 1]}]"] = finite(1 - (best / spread) ** 2) if spread else None
+        found[f"best_r2[{LAYERS[depth - 1]}]"] = finite(1 - (best / sd) ** 2) if sd else None
+    for shallow, deep, gain in gains(knobs, recording):
+        name = f"{LAYERS[deep - 1]} over {LAYERS[shallow - 1]}"
+        found[f"gain[{name}]"] = finite(gain.mean())
+        found[f"gain_spread[{name}]"] = finite(gain.std(ddof=1)) if len(gain) > 1 else None
     for i, name in enumerate(charts.names):
         found[f"test_rmse[{name}]"] = finite(test[i])
         found[f"train_rmse[{name}]"] = finite(trained[i])
@@ -517,6 +571,18 @@ def facts(knobs: DepthKnobs, recording: Recording) -> Facts:
         row = charts.depths.index(len(charts.hidden[i]))
         found[f"train_seconds[{name}]"] = None if seconds is None else finite(seconds[row, i])
     return found
+
+
+def gains(knobs: DepthKnobs, recording: Recording) -> list[tuple[int, int, Array]]:
+    """Of each depth and the next one: by how much the deeper one's best net errs less, seed by seed, (seeds,).
+
+    The nets of a seed have the same points in the same order, so that chance in these is no part of the difference.
+    """
+    charts = Charts(knobs)
+    errors = np.nan_to_num(recording.last("test_rmse").reshape(len(charts.hidden), -1), nan=np.inf)  # (nets, seeds)
+    best = np.array([errors[charts.depth == depth].min(axis=0) for depth in charts.depths])
+    best[np.isinf(best)] = np.nan  # all nets of this depth have diverged
+    return [(*depths, best[i] - best[i + 1]) for i, depths in enumerate(pairwise(charts.depths))]
 
 
 def claims(knobs: DepthKnobs, recording: Recording) -> list[Claim]:
@@ -533,6 +599,7 @@ def claims(knobs: DepthKnobs, recording: Recording) -> list[Claim]:
         _deeper(found, 3, 0.6, fair and enough),
         _deeper(found, 2, 0.75, fair and enough),
         _single_layer(knobs, found, fair and enough),
+        _no_chance(knobs, recording, fair and enough),
         _notebook_nets(knobs, found, ended),
         _zero(knobs, recording, found, ended),
         _time(knobs, recording, ended),
@@ -600,6 +667,37 @@ def _single_layer(knobs: DepthKnobs, found: Facts, decides: bool) -> Claim:
     )
 
 
+def _no_chance(knobs: DepthKnobs, recording: Recording, decides: bool) -> Claim | None:
+    steps = gains(knobs, recording)
+    if not steps:
+        return None
+    enough = knobs.seeds >= ENOUGH and all(np.isfinite(gain).all() for _, _, gain in steps)
+    said = [f"{shallow} → {deep} layers: {_told(gain)}" for shallow, deep, gain in steps]
+    return Claim(
+        "Each layer more lowers the error of the best net by more than the spread over the seeds",
+        "; ".join(said) + ("" if knobs.seeds > 1 else "; one seed: how much of that is chance is not decided"),
+        f"a mean gain larger than its standard deviation, over {ENOUGH} seeds or more",
+        all(gain.mean() > gain.std(ddof=1) for _, _, gain in steps)
+        if decides and enough and max(Charts(knobs).depths) <= 3
+        else None,
+        "differences seed by seed: same points, same order",
+        notebook="one run of each net, no spread",
+        hint=f'it takes {ENOUGH} seeds, and nets of one to three layers: the preset "Three seeds" has them',
+    )
+
+
+def _told(gain: Array) -> str:
+    """A gain (seeds,) in words: how much, in how many seeds, and whether that is more than chance."""
+    if not np.isfinite(gain).all():
+        return "a net diverged"
+    more = "less" if gain.mean() > 0 else "more"
+    if len(gain) == 1:
+        return f"{abs(gain[0]):.1f} {more}"
+    verdict = "larger than its spread" if abs(gain.mean()) > gain.std(ddof=1) else "overlap, no real difference"
+    less = f"{abs(gain.mean()):.1f} ± {gain.std(ddof=1):.1f} {more}"
+    return f"{less}, the deeper is ahead in {(gain > 0).sum()} of {len(gain)} seeds: {verdict}"
+
+
 def _notebook_nets(knobs: DepthKnobs, found: Facts, ended: bool) -> Claim | None:
     value = found.get("test_rmse[32-256]")
     if value is None:
@@ -625,7 +723,7 @@ def _zero(knobs: DepthKnobs, recording: Recording, found: Facts, ended: bool) ->
     kernels = recording.picture("largest_kernel")
     charts = Charts(knobs)
     sd = found["target_sd"] or 1.0
-    r2 = 1 - np.square(recording.last("test_rmse") / sd)
+    r2 = 1 - np.square(recording.last("test_rmse").reshape(len(charts.hidden), -1) / sd)
     deep = charts.depth > 1
     moved = kernels is not None and bool(kernels[deep].any())
     return Claim(
@@ -661,19 +759,20 @@ def cost(knobs: DepthKnobs) -> Cost:
     charts = Charts(knobs)
     seen = TRAIN * knobs.samples * knobs.epochs
     looks = 2 * (1 - TRAIN) * knobs.samples * knobs.epochs
-    flops = float(charts.parameters.sum()) * (6 * seen + 2 * looks)
-    numbers = float(charts.units.sum()) * (20 * seen + 5 * looks)
-    steps = math.ceil(TRAIN * knobs.samples / knobs.batch_size) * knobs.epochs
+    flops = knobs.seeds * float(charts.parameters.sum()) * (6 * seen + 2 * looks)
+    numbers = knobs.seeds * float(charts.units.sum()) * (20 * seen + 5 * looks)
+    steps = knobs.seeds * math.ceil(TRAIN * knobs.samples / knobs.batch_size) * knobs.epochs
     held = 4.0 * float(charts.units.sum()) * 3 * max(knobs.batch_size, 250) + 40.0 * float(charts.parameters.sum())
     outputs = 16.0 * len(charts.hidden) * knobs.samples * 2 * (1 - TRAIN)
-    return Cost(flops, numbers, 2.0 * steps * len(charts.hidden), held + outputs + 60.0 * knobs.samples + 1e8)
+    memory = knobs.seeds * (held + 60.0 * knobs.samples) + outputs + 1e8
+    return Cost(flops, numbers, 2.0 * steps * len(charts.hidden), memory)
 
 
 def shrunk(knobs: DepthKnobs) -> DepthKnobs:
     """Three tiny nets and a few points: a moment of work, everything else as it was."""
-    return knobs.model_copy(
-        update={"architectures": ("4", "4-3", "3-3-3"), "samples": 400, "epochs": min(knobs.epochs, 3)}
-    )
+    small = {"architectures": ("4", "4-3", "3-3-3"), "samples": 400}
+    few = {"epochs": min(knobs.epochs, 3), "seeds": min(knobs.seeds, 2)}
+    return knobs.model_copy(update=small | few)
 
 
 def reveal(found: Facts) -> str | None:
@@ -683,7 +782,16 @@ def reveal(found: Facts) -> str | None:
     if len(ranked) < 2:
         return None
     told = ", ".join(f"{layers} {value:.0f}" for value, layers in ranked)
-    return f"The best nets err by: {told}; predicting the mean errs by {found.get('target_sd') or 0:.0f}."
+    line = f"The best nets err by: {told}; predicting the mean errs by {found.get('target_sd') or 0:.0f}."
+    gains = {name[len("gain[") : -1]: value for name, value in found.items() if name.startswith("gain[")}
+    verdicts = []
+    for name, gain in gains.items():
+        spread = found.get(f"gain_spread[{name}]")
+        if gain is None or spread is None:
+            return f"{line} One seed: how much of that is chance is not decided."
+        verdict = "larger than its spread" if abs(gain) > spread else "overlap, no real difference"
+        verdicts.append(f"{name} gains {gain:.0f} ± {spread:.0f}: {verdict}")
+    return f"{line} Over the seeds, {'; '.join(verdicts)}." if verdicts else line
 
 
 HUNT = (
@@ -781,11 +889,19 @@ NOTEBOOK_004 = {
     "batch_norm": "deep nets only", "optimizer": "nadam", "learning_rate": 0.001, "batch_size": 1000, "epochs": 60,
     "patience": 20, "judge": "test",
 }  # fmt: skip
+TWENTY = (  # of the 143, from few units to many
+    *("64", "128", "256", "512"),
+    *("32-32", "64-64", "32-128", "128-128", "32-256", "64-256", "128-256", "256-256"),
+    *("32-32-32", "64-64-64", "32-64-128", "64-64-128", "128-128-64", "64-64-256", "64-128-256", "128-128-256"),
+)
 PRESETS: Mapping[str, DepthKnobs] = {
     "Classroom": DepthKnobs(),
     "As the notebook ran it": DepthKnobs.parse(NOTEBOOK_004),
     "Done right": DepthKnobs(
         architectures=("all 143",), samples=100_000, epochs=60, learning_rate=0.003, batch_size=1000, patience=10
+    ),
+    "Three seeds": DepthKnobs(
+        architectures=TWENTY, samples=100_000, epochs=60, learning_rate=0.003, batch_size=1000, patience=10, seeds=3
     ),
     "As notebook 000 ran it": DepthKnobs.parse(
         {

@@ -17,7 +17,7 @@ import torch
 from core import data
 from core.claims import Claim
 from core.cost import Cost
-from core.frames import Frame, Recording
+from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob, spell
 from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.narrator import Diverges, Levels, Overfits, Reaches, Watch
@@ -28,6 +28,7 @@ LADDER = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 LADDER_WIDTH = 32  # the width with which the notebook searched
 LADDER_STOPS = 10  # frames of the ladder's one pass
 TEST_POINTS = 15  # after the tenth pass about so many test scores are taken: each costs as much as half a pass
+ENOUGH = 3  # seeds that may decide whether a difference is chance
 GUESSING = math.log(10)  # loss of a net that gives each of ten classes the same chance
 NOTEBOOK_PASSES = {32: 53, 128: 41, 512: 34}
 NOTEBOOK = "notebook 003"
@@ -304,6 +305,7 @@ def claims(knobs: WidthKnobs, recording: Recording) -> list[Claim]:
         *_narrow_never(knobs, found, alike and knobs.passes >= 100 and whole),
         _thirty_two(knobs, found, alike and whole),
         _wider_is_sooner(knobs, found, whole),
+        _more_than_chance(knobs, recording, whole),
         _wider_tests_better(knobs, found, alike and whole),
         _test_loss_turns(knobs, recording, whole),
         _rate_that_diverges(knobs, found, recording),
@@ -333,7 +335,7 @@ def _narrow_never(knobs: WidthKnobs, found: Facts, decides: bool) -> list[Claim]
 
 def _thirty_two(knobs: WidthKnobs, found: Facts, alike: bool) -> Claim:
     at = found.get("passes_to_interpolate[h=32]")
-    enough = knobs.seeds >= 3 and (knobs.passes >= 100 or at is not None)
+    enough = knobs.seeds >= ENOUGH and (knobs.passes >= 100 or at is not None)
     return Claim(
         "A net of 32 units reads all 6,000 examples correctly after some 50 passes",
         _at(at) + (f", median of {knobs.seeds}" if knobs.seeds > 1 else "") if 32 in knobs.widths else "",
@@ -354,11 +356,56 @@ def _wider_is_sooner(knobs: WidthKnobs, found: Facts, whole: bool) -> Claim:
         "The wider the net, the fewer passes it takes to know every example",
         ", ".join(f"h={width}: {_at(each)}" for width, each in zip(ordered, at, strict=True)),
         "never more passes at a larger width, medians of 3 seeds or more",
-        all(narrow >= wide for narrow, wide in pairwise(passes)) if whole and known >= 2 and knobs.seeds >= 3 else None,
+        all(narrow >= wide for narrow, wide in pairwise(passes))
+        if whole and known >= 2 and knobs.seeds >= ENOUGH
+        else None,
         NOTEBOOK,
         notebook="h=32: 53, h=128: 41, h=512: 34",
         hint="one run is chance: it takes three seeds, and two widths that get there",
     )
+
+
+def _more_than_chance(knobs: WidthKnobs, recording: Recording, whole: bool) -> Claim:
+    first_full = recording.picture("first_full")
+    order = np.argsort(knobs.widths)
+    pairs = (
+        [] if first_full is None else [(narrow, wide, first_full[[narrow, wide]]) for narrow, wide in pairwise(order)]
+    )
+    finished = [each for _, _, each in pairs if np.isfinite(each).all()]  # both, with every seed
+    said = [f"h={knobs.widths[narrow]} → h={knobs.widths[wide]}: {_sooner(each)}" for narrow, wide, each in pairs]
+    one = knobs.seeds == 1
+    return Claim(
+        "Of two widths that get there with every seed, the wider is sooner by more than the spread over the seeds",
+        "; ".join([*said, "one seed: how much of that is chance is not decided"] if one else said),
+        f"a mean lead larger than its standard deviation, {ENOUGH} seeds or more",
+        all(_beyond(each) for each in finished) if whole and finished and knobs.seeds >= ENOUGH else None,
+        "differences seed by seed: same examples, same order",
+        notebook="one run of each width, no spread",
+        hint=f"it takes {ENOUGH} seeds, and two neighbouring widths that get there with every one",
+    )
+
+
+def _beyond(passes: Array) -> bool:
+    """Whether the wider net's lead is larger than its spread, of passes (narrow and wide, seeds)."""
+    lead = passes[0] - passes[1]
+    return bool(lead.mean() > lead.std(ddof=1))
+
+
+def _sooner(passes: Array) -> str:
+    """Passes to interpolate of a narrow net and a wide one, (2, seeds), nan for never, compared in words."""
+    if np.isnan(passes).all():
+        return "neither gets there"
+    narrow, wide = np.nan_to_num(passes, nan=np.inf)
+    ahead, seeds = int((wide < narrow).sum()), len(wide)
+    if seeds == 1:
+        return "sooner" if ahead else "not sooner"
+    if np.isnan(passes).any():
+        there = " and ".join(str(int(each.sum())) for each in np.isfinite(passes))
+        verdict = "alike in all" if ahead == seeds else "overlap, no real difference"
+        return f"they get there in {there} of {seeds} seeds, the wider sooner in {ahead}: {verdict}"
+    lead = narrow - wide
+    verdict = "larger than its spread" if _beyond(passes) else "overlap, no real difference"
+    return f"{lead.mean():.1f} ± {lead.std(ddof=1):.1f} passes sooner, in {ahead} of {seeds} seeds: {verdict}"
 
 
 def _wider_tests_better(knobs: WidthKnobs, found: Facts, alike: bool) -> Claim:

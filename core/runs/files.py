@@ -88,6 +88,15 @@ class Files:
             return None
         return found.st_mtime_ns, found.st_size, found.st_ino
 
+    def size(self, path: Path) -> int:
+        """The bytes of the files in a folder."""
+        with os.scandir(path) as found:
+            return sum(each.stat(follow_symlinks=False).st_size for each in found)
+
+    def touch(self, path: Path) -> None:
+        """Give a file or folder the time of now."""
+        os.utime(path)
+
     def hold(self, file: int) -> bool:
         """Lock an open file until it is closed or this process ends, however it ends; False where another holds it."""
         if sys.platform == "win32":

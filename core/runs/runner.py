@@ -159,8 +159,8 @@ class Runner:
         where = pick(device)
         seconds = check(lesson.cost(knobs), self._calibration(where))
         needed = lesson.dataset(knobs)
-        if needed is not None and not data.available(needed):
-            data.load(needed, torch.device("cpu"))  # says why it is not
+        if needed is not None:
+            data.require(needed)
         run = Run(lesson, knobs, key, device=device, askers={asker})
         with self.changed:
             # Again: of a class that presses Run together, all but one find that another was quicker.
@@ -210,7 +210,10 @@ class Runner:
         with self.changed:
             live = [job.run for job in self._jobs() if job.run.key == key]  # two, if one is just being stopped
             run = live[-1] if live else self._recent.get(key)
-        return self.store.get(key) if run is None else run
+        if run is None:
+            return self.store.get(key)
+        self.store.used(run)
+        return run
 
     def live(self) -> Sequence[Run]:
         """What trains and what waits, in order."""
@@ -398,13 +401,13 @@ class Runner:
 
     def _commit(self, run: Run, fresh: bool) -> tuple[Run, str]:
         """Put a run on disk. Returns the run that lies there now, and the sentence if none does."""
-        machine = self.engine.machine
+        machine, needed = self.engine.machine, run.lesson.dataset(run.knobs)
         try:
             stored = self.store.commit(
                 run,
                 threads=machine.threads,
                 versions=machine.versions,
-                data=run.lesson.dataset(run.knobs),
+                data=None if needed is None else data.label(needed),
                 fresh=fresh,
             )
         except StoreError as error:

@@ -6,24 +6,26 @@
     <written>/runs/SLUG/KEY/frames.npz     the recording
     <written>/runs/.jobs/                  a locked marker for each job in work
     <written>/runs/.interrupted/           markers whose process died before it could commit
-    <written>/runs/.partial/               what is being written; swept by whoever writes next
+    <written>/runs/.partial/               what is being written or let go; swept by whoever writes next
+    <written>/runs/.pinned/KEY             an empty file for each run that somebody has pinned
     <written>/runs/.lock                   held by the one who writes, for as long as it takes
-    <written>/set-aside/SLUG/KEY           damaged runs: never shown, never deleted
+    <written>/set-aside/SLUG/KEY           damaged runs: never shown, deleted only where room is needed
 
 A gallery is such a folder of SLUG/KEY, shipped with the product and only read, except by `gallery build`; what is
 damaged there is skipped.
-Reading needs no lock: a run's folder appears by one rename, and its manifest is replaced by one.
+Reading needs no lock: a run's folder appears and goes by one rename, and its manifest is replaced by one. What is
+written and what goes to make room for it: `core.runs.keeping`.
 """
 
-import errno
 import json
 import logging
+import math
 import re
 import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,6 +39,7 @@ from core.frames import Recording
 from core.knobs import KnobError, Knobs
 from core.lesson import AnyLesson, Facts
 from core.runs.files import Files, Stamp
+from core.runs.keeping import INTERRUPTED, JOBS, MANIFEST, PARTIAL, Full, Keeper, StoreError, quota
 from core.runs.packing import (
     MOST_ARRAYS,
     MOST_MANIFEST,
@@ -51,34 +54,19 @@ from core.runs.packing import (
 )
 from core.runs.run import RUN_ID, FileRecord, Manifest, Run, State
 
+__all__ = ["Listed", "Store", "StoreError"]
+
 T = TypeVar("T")
 Origin = Literal["runs", "gallery"]
 
 FRAMES = re.compile(r"frames(-[0-9a-f]{16})?\.npz")
-MANIFEST, LOCK = "run.json", ".lock"
-JOBS, INTERRUPTED, PARTIAL, ASIDE = ".jobs", ".interrupted", ".partial", "set-aside"
-
 PATIENCE = 10.0  # seconds to wait for another process that writes
 MOST_LOADED = 256 * 2**20  # bytes of recordings kept in memory
 
 SAVING = ("The run is finished but could not be saved", "press Run again")
 TAKING_IN = ("The imported run could not be saved", "import it again")
-CAUSES = {
-    errno.ENOSPC: "no space left in {where}; free some space",
-    errno.EDQUOT: "the quota for {where} is used up; free some space",
-    errno.EROFS: "{where} is read-only; set GRADIENT_LAB_CACHE to a folder that can be written",
-    errno.EACCES: "no permission to write in {where}; allow it or set GRADIENT_LAB_CACHE to another folder",
-    errno.EPERM: "no permission to write in {where}; allow it or set GRADIENT_LAB_CACHE to another folder",
-    errno.EMFILE: "this process has too many files open; wait a moment",
-    errno.ENFILE: "this machine has too many files open; wait a moment",
-    errno.EAGAIN: "another Gradient Lab process is writing in {where}; wait until it is done or stop it",
-}
 
 log = logging.getLogger(__name__)
-
-
-class StoreError(OSError):
-    """The disk did not do what was asked. Its message is one sentence for the reader."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +129,7 @@ class Job(BaseModel):
     created: datetime
 
 
-class Store:
+class Store(Keeper):
     """The runs of this machine and of the galleries. Safe to use from many threads and beside other processes.
 
     Args:
@@ -150,6 +138,7 @@ class Store:
         lessons: slug → lesson: the runs of others are left alone.
         files: the disk.
         patience: seconds to wait for another process that writes.
+        most: bytes that the runs in `written` may take in all.
     """
 
     def __init__(
@@ -159,11 +148,10 @@ class Store:
         lessons: Mapping[str, AnyLesson],
         files: Files | None = None,
         patience: float = PATIENCE,
+        most: float = math.inf,
     ) -> None:
-        self.runs = written / "runs"
+        super().__init__(written, files or Files(), patience, most)
         self.lessons = lessons
-        self.files = files or Files()
-        self.patience = patience
         self._roots: list[tuple[Path, Origin]] = [(self.runs, "runs"), *((root, "gallery") for root in galleries)]
         self._guard = threading.Lock()
         # Folder → its manifest's stamp when last read, and what it held; None: nothing to be shown.
@@ -173,9 +161,12 @@ class Store:
 
     @classmethod
     def default(cls, lessons: Mapping[str, AnyLesson]) -> Self:
-        """The store of this installation: what `GRADIENT_LAB_CACHE` holds, and the gallery that ships."""
+        """The store of this installation: what `GRADIENT_LAB_CACHE` holds, and the gallery that ships.
+
+        Raises `StoreError` where `GRADIENT_LAB_QUOTA` is no amount.
+        """
         written = places.written()
-        return cls(written, list(dict.fromkeys((written / "gallery", places.GALLERY))), lessons)
+        return cls(written, list(dict.fromkeys((written / "gallery", places.GALLERY))), lessons, most=quota())
 
     # Reading
 
@@ -224,12 +215,21 @@ class Store:
                     found.append(run)
         return sorted(found, key=lambda run: run.created.timestamp(), reverse=True)
 
+    def used(self, run: Run) -> None:
+        """Note that somebody looks at a run that the caller had in memory: it goes later when room is needed."""
+        if run.origin == "runs":
+            self._note_use(self.runs / run.lesson.slug / run.key)
+
     def verify(self, root: Path) -> Sequence[str]:
         """What is wrong in a folder of runs, a sentence each; none where every byte is as written. `StoreError`."""
+        folders = self.folders(root)
+        return [f"{folder.parent.name}/{folder.name}: {fault}." for folder in folders if (fault := self._fault(folder))]
+
+    def folders(self, root: Path) -> Sequence[Path]:
+        """Where the runs of a folder of runs lie, whole or not. `StoreError`."""
         with self._telling(root, "The stored runs could not be checked"):
             slugs = [slug for slug in self._names(root) if not slug.startswith(".")]
-            folders = [root / slug / key for slug in slugs for key in self._names(root / slug)]
-        return [f"{folder.parent.name}/{folder.name}: {fault}." for folder in folders if (fault := self._fault(folder))]
+            return [root / slug / key for slug in slugs for key in self._names(root / slug)]
 
     # Writing
 
@@ -283,9 +283,7 @@ class Store:
             versions=dict(versions),
             data=data,
             frames=len(run.recording),
-            facts=plain_facts(run.facts),
-            # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
-            claims=json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item)),
+            **_said_of(run),
             imported=imported,
         )
         root = self.runs if gallery is None else gallery
@@ -300,11 +298,46 @@ class Store:
                 return stored
             name = "frames.npz" if stored is None else f"frames-{record(frames).sha256[:16]}.npz"
             manifest = manifest.model_copy(update={"files": {name: record(frames)}})
-            self._place(folder, {name: frames, MANIFEST: seal(manifest)})
+            said = seal(manifest)
+            if gallery is None:
+                self._forget_folders(self._make_room(len(frames) + len(said), folder))
+            self._place(folder, {name: frames, MANIFEST: said})
         if run.manifest is not None:
             return replace(run, manifest=manifest, origin=origin)  # a copy: the original lies where it says
         run.manifest, run.origin = manifest, origin
         return run
+
+    def restate(self, folder: Path) -> str | None:
+        """Let the lesson of now say what the frames in `folder` show; the new key, None where nothing has changed.
+
+        Its frames stay, byte for byte, with everything that is said of where they come from; facts and claims are
+        computed from them anew. Where the lesson has got knobs since, the run has their defaults and a new key: were
+        its numbers others with these, the lesson's revision would have been raised.
+
+        Raises `Foreign` or `Damaged` where it is no run of the lesson's revision, `StoreError` where the disk fails.
+        """
+        root = folder.parents[1]
+        with self._writing(root, "The run could not be restated"):
+            before = unseal(self.files.read(folder / MANIFEST, MOST_MANIFEST))
+            lesson, knobs = self._knobs(before.slug, before.knobs)
+            if before.revision != lesson.revision:
+                raise Foreign(f"made by revision {before.revision} of its lesson, which has {lesson.revision} now")
+            if (before.slug, before.key) != (folder.parent.name, folder.name):
+                raise Damaged("it lies in the folder of another run")
+            frames = self._read_recording(folder, before)
+            run = Run(lesson, knobs, lesson.key(knobs), recording=frames, state=State.DONE)
+            now = {"key": run.key, "knobs": run.knobs.model_dump(mode="json"), **_said_of(run)}
+            after = before.model_copy(update=now)
+            if after == before:
+                return None
+            place = root / before.slug / run.key
+            if place != folder and self.files.stamp(place) is not None:
+                raise Foreign(f"with the knobs that its lesson has got since it is run {run.key}, which lies here too")
+            name, promised = _frames_of(before)
+            self._place(place, {name: self.files.read(folder / name, promised.size), MANIFEST: seal(after)})
+            if place != folder:
+                self.files.remove(folder)
+        return run.key
 
     def begin(self, run: Run) -> None:
         """Note on disk that this process trains `run`, so that a restart can tell it was cut off.
@@ -350,7 +383,7 @@ class Store:
             self.files.close(file)
 
     def recover(self) -> Sequence[Run]:
-        """Clean up after a crash, at start: sweep what is half-written, turn dead jobs into interrupted runs.
+        """Clean up, at start: sweep what is half-written, turn dead jobs into interrupted runs, heed a smaller quota.
 
         Jobs of a process that lives are left alone. Returns `interrupted()`; raises `StoreError`.
         """
@@ -363,6 +396,8 @@ class Store:
                 self._bury(self.runs / JOBS / name)
             for name in self._names(self.runs / INTERRUPTED):
                 self._bury(self.runs / INTERRUPTED / name)
+            with suppress(Full):  # whoever wants to store one more will hear of it
+                self._forget_folders(self._make_room(0))
         return self.interrupted()
 
     # Behind reading
@@ -420,6 +455,8 @@ class Store:
         listed = self._entry(folder, origin)
         if listed is None:
             return None
+        if origin == "runs":
+            self._note_use(folder)
         with self._guard:
             if folder in self._loaded and self._loaded[folder][0] == stamp:
                 self._loaded.move_to_end(folder)
@@ -509,6 +546,12 @@ class Store:
                 self._index[folder] = stamp, None
                 self._loaded.pop(folder, None)
 
+    def _forget_folders(self, gone: Sequence[Path]) -> None:
+        with self._guard:
+            for folder in gone:
+                self._index.pop(folder, None)
+                self._loaded.pop(folder, None)
+
     def _seen(self, folder: Path) -> Sequence[str]:
         """What lies in a folder as far as it can be read: a reader is shown the rest."""
         try:
@@ -517,53 +560,7 @@ class Store:
             log.warning("%s cannot be read: %s", folder, error)
             return ()
 
-    def _names(self, folder: Path) -> Sequence[str]:
-        try:
-            return self.files.names(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return ()
-
-    # Behind writing: all but `_writing` is called with the lock held
-
-    @contextmanager
-    def _writing(self, root: Path, trying: str, then: str = "") -> Iterator[None]:
-        """Be the one writer of `root`; `_telling` where that fails."""
-        with self._telling(root, trying, then):
-            # What lies above the cache may be closed to us; then nobody here has made it either.
-            with suppress(PermissionError):
-                self._make(root.parent)
-            self._make(root)
-            with self.files.lock(root / LOCK, self.patience):
-                self._sweep(root)
-                try:
-                    yield
-                finally:
-                    with suppress(OSError):
-                        self._sweep(root)
-
-    @contextmanager
-    def _telling(self, root: Path, trying: str, then: str = "") -> Iterator[None]:
-        """Trouble with the disk becomes one sentence: what was tried, the cause, the next move."""
-        try:
-            yield
-        except StoreError:
-            raise
-        except OSError as error:
-            cause = CAUSES.get(error.errno or 0, f"{{where}} failed ({error.strerror}); check the disk")
-            raise StoreError(f"{trying}: {cause.replace('{where}', str(root))}{then}.") from error
-
-    def _make(self, folder: Path) -> None:
-        """Make a folder that is on the disk before anything is put into it."""
-        try:
-            self.files.make_folder(folder)
-        except FileNotFoundError:
-            self._make(folder.parent)
-            self.files.make_folder(folder)
-        self.files.sync_folder(folder.parent)  # also where it stood already: its maker may have died before this
-
-    def _sweep(self, root: Path) -> None:
-        if self.files.stamp(root / PARTIAL) is not None:
-            self.files.remove(root / PARTIAL)
+    # Behind writing, with the lock held
 
     def _settle(self, folder: Path, origin: Origin) -> Run | None:
         """The whole run that lies in `folder`; whatever else lies there is set aside."""
@@ -575,47 +572,6 @@ class Store:
         except (ValueError, Foreign) as error:
             self._set_aside(folder, str(error))
             return None
-
-    def _place(self, folder: Path, files: Mapping[str, bytes]) -> None:
-        """Put a run's files, the manifest last, into `folder`: all at once, and on the disk when this returns."""
-        partial = folder.parents[1] / PARTIAL / folder.name
-        self.files.make_folder(partial.parent)
-        self.files.make_folder(partial)
-        for name, data in files.items():
-            self._save(partial / name, data)
-        self.files.sync_folder(partial)
-        if self.files.stamp(folder) is None:
-            self.files.rename(partial, folder)
-            self.files.sync_folder(folder.parent)
-            return
-        # A folder cannot replace a folder, but a manifest can replace a manifest. The new frames go first, under a
-        # name of their own, so that at every moment the manifest in place has its frames beside it.
-        for name in files:
-            self.files.rename(partial / name, folder / name)
-            self.files.sync_folder(folder)
-        with suppress(OSError):  # saved already; what cannot be removed does no harm
-            for name in set(self.files.names(folder)) - set(files):
-                self.files.remove(folder / name)
-
-    def _save(self, path: Path, data: bytes) -> None:
-        file = self.files.create(path)
-        try:
-            self.files.write(file, data)
-            self.files.sync(file)
-        finally:
-            self.files.close(file)
-
-    def _set_aside(self, folder: Path, why: str) -> None:
-        aside = folder.parents[2] / ASIDE / folder.parent.name
-        self._make(aside.parent)
-        self._make(aside)
-        taken = set(self.files.names(aside))
-        name = next(
-            name for n in range(len(taken) + 1) if (name := f"{folder.name}-{n}" if n else folder.name) not in taken
-        )
-        self.files.rename(folder, aside / name)
-        self.files.sync_folder(aside)  # before another run takes its place, and with it its last way back
-        log.warning("%s is damaged (%s); it lies in %s now", folder, why, aside / name)
 
     # Jobs
 
@@ -671,6 +627,13 @@ def _frames_of(manifest: Manifest) -> tuple[str, FileRecord]:
     if len(found) != 1 or not FRAMES.fullmatch(found[0][0]) or not 0 <= found[0][1].size <= MOST_ARRAYS:
         raise Damaged("run.json names other files than frames.npz")
     return found[0]
+
+
+def _said_of(run: Run) -> dict[str, Any]:
+    """What its lesson says of a run's frames, as a manifest holds it."""
+    # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
+    claims = json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item))
+    return {"facts": plain_facts(run.facts), "claims": claims}
 
 
 def _stored_run(listed: Listed, recording: Recording) -> Run:

@@ -21,23 +21,20 @@ patience = 0  # epochs without a better score after which a net stops and goes b
 judge = "validation"  # which points decide when a net stops: validation or test
 noise = 0.3  # standard deviation of what is added to the surface, whose own is 298
 surface = "eggholder"  # what is learned: eggholder or as notebook 000 typed it
+seeds = 1  # repeats with other points, order and start
 seed = 1  # where chance begins
 # ---- end of settings ----
-chance = np.random.default_rng(seed)
-x = chance.uniform(-512, 512, (samples, 2))
-first, second = x.T
-root, inner = np.sqrt(np.abs(first / 2 + second + 47)), np.abs(first - (second + 47))
-other, inner = (second, np.sqrt(inner)) if surface == "eggholder" else (first, inner)  # what notebook 000 lost
-y = -(other + 47) * np.sin(root) - first * np.sin(inner)
-y += noise * chance.normal(size=samples)
-ends = [int(0.8 * samples), int((0.8 + 0.1) * samples)]  # to learn from, to decide when to stop, to test
-centre, scale = (y[: ends[0]].mean(), y[: ends[0]].std()) if scale_targets else (0.0, 1.0)
-by = {"none": 1.0, "by 512": 512.0, "standardised": 512 / 3**0.5}[scale_inputs]
-x, x_judge, x_test = (torch.tensor(part / by, dtype=torch.float32) for part in np.split(x, ends))
-y, y_judge, y_test = (torch.tensor((part - centre) / scale, dtype=torch.float32) for part in np.split(y, ends))
-x_judge, y_judge = (x_judge, y_judge) if judge == "validation" else (x_test, y_test)
+def draw(chance):  # points to learn from, to decide when to stop, to test; in which unit their targets are
+    first, second = (x := chance.uniform(-512, 512, (samples, 2))).T
+    root, inner = np.sqrt(np.abs(first / 2 + second + 47)), np.abs(first - (second + 47))
+    other, inner = (second, np.sqrt(inner)) if surface == "eggholder" else (first, inner)  # what notebook 000 lost
+    y = -(other + 47) * np.sin(root) - first * np.sin(inner) + noise * chance.normal(size=samples)
+    ends = [0, int(0.8 * samples), int((0.8 + 0.1) * samples), samples]
+    centre, scale = (y[: ends[1]].mean(), y[: ends[1]].std()) if scale_targets else (0.0, 1.0)
+    x, y = x / {"none": 1.0, "by 512": 512.0, "standardised": 512 / 3**0.5}[scale_inputs], (y - centre) / scale
+    return [[torch.tensor(each[i:j]).float() for each in (x, y)] for i, j in pairwise(ends)], scale
 
-def fresh(hidden):
+def fresh(hidden, seed):
     layers, normed = [], batch_norm == "after activation" or (batch_norm == "deep nets only" and len(hidden) > 1)
     for l, (n, m) in enumerate(pairwise([2, *hidden, 1])):
         chance, layer, glorot = np.random.default_rng([seed, l, *hidden]), nn.Linear(n, m), (6 / (n + m)) ** 0.5
@@ -47,12 +44,9 @@ def fresh(hidden):
         layers += [layer, nn.ReLU(), nn.BatchNorm1d(m)] if normed else [layer, nn.ReLU()]
     return nn.Sequential(*layers[: layers.index(layer) + 1])  # the one output is linear
 
-def rmse(net, x, y):  # in the surface's own units
-    return scale * (net.eval()(x).squeeze(1) - y).square().mean().sqrt().item()
-print(f"target_sd = {scale * y_test.std(correction=0):.6g}")
-found = {}  # number of layers → (units, error) of each net
-for name, hidden in [(each, tuple(map(int, each.split("-")))) for each in architectures]:
-    net, chance, best, waited = fresh(hidden), torch.Generator().manual_seed(seed), np.inf, 0
+def learn(hidden, seed):  # the error of a net on new points, in the surface's own units, and the spread there
+    ((x, y), *others), scale = draw(np.random.default_rng(seed))
+    net, chance, best, waited = fresh(hidden, seed), torch.Generator().manual_seed(seed), np.inf, 0
     rule = {"adam": optim.Adam, "nadam": optim.NAdam}.get(optimizer, optim.SGD)
     more = {"momentum": 0.9, "nesterov": optimizer == "nesterov"} if optimizer in ("momentum", "nesterov") else {}
     step = rule(net.parameters(), learning_rate, **more)
@@ -62,13 +56,19 @@ for name, hidden in [(each, tuple(map(int, each.split("-")))) for each in archit
             step.zero_grad()
             (net(x[batch]).squeeze(1) - y[batch]).square().mean().backward()
             step.step()
-        judged, tested = rmse(net, x_judge, y_judge), rmse(net, x_test, y_test)
+        errors = (net.eval()(a).squeeze(1) - b for a, b in (others[judge == "test"], others[1]))
+        judged, tested = (scale * each.square().mean().sqrt().item() for each in errors)
         if not patience or judged < best:  # with patience, a net is taken as it was at its best
             best, error, waited = judged, tested, 0
         elif (waited := waited + 1) == patience:
             break
+    return error, scale * others[1][1].std(correction=0).item()
+found = {}  # number of layers → (units, error) of each net
+for name, hidden in [(each, tuple(map(int, each.split("-")))) for each in architectures]:
+    error, sd = np.mean([learn(hidden, seed + i) for i in range(seeds)], axis=0)
     print(f"test_rmse[{name}] = {error:.6g}")
     found.setdefault(f"{len(hidden)} layer{'s' * (len(hidden) > 1)}", []).append((sum(hidden), error))
+print(f"target_sd = {sd:.6g}")
 for layers, pairs in found.items():
     print(f"best_test_rmse[{layers}] = {min(error for _, error in pairs):.6g}")
 if find_spec("matplotlib"):

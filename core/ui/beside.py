@@ -72,6 +72,18 @@ def facts_beside(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
     return table
 
 
+def explained(rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
+    """What differences and verdicts in this table mean."""
+    said = "Each difference is to A."
+    chances = [cell.chance for _, cells in rows for cell in cells if cell.chance is not None]
+    if chances:
+        said += (
+            " Apart: the ranges over the seeds do not meet. Where only the seeds differ, chance does that at most "
+            f"once in {1 / max(chances):,.0f} comparisons."
+        )
+    return said
+
+
 def _cell(facts: Facts, name: str, behind: Array | None) -> Cell:
     """What a run says of a fact by itself."""
     value = facts.get(name)

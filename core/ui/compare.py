@@ -14,10 +14,12 @@ from core.lessons import CURRICULUM, LESSONS
 from core.panels import COLOURS
 from core.runs.run import Run
 from core.ui import state
-from core.ui.beside import NOT_HERE, Cell, facts_beside, knobs_beside
+from core.ui.beside import NOT_HERE, Cell, explained, facts_beside, knobs_beside
 from core.ui.look import COMPARE_ICON
 from core.ui.overlay import LEAST, LETTERS, MOST, chosen, on_offer, pick, shared, usual
 from core.ui.player import player
+
+Query = list[tuple[str, str]]
 
 SUGGESTED = 3  # pairs, where nothing is chosen yet
 LONGEST_NAME = 60  # characters of a run's name at the head of a column
@@ -121,8 +123,8 @@ def knobs(runs: Sequence[Run]) -> None:
             st.markdown("  \n".join(f"{label}: `{values[0]}`" for label, values in equal))
 
 
-def charts(choice: Choice) -> None:
-    """The curves of all runs, moved by one scrubber; which lines is the reader's choice."""
+def charts(choice: Choice) -> Query:
+    """The curves of all runs, moved by one scrubber; which lines is the reader's choice. What asks for them."""
     runs = choice.runs
     panels, left_out = shared(runs)
     names = on_offer(panels)
@@ -133,8 +135,8 @@ def charts(choice: Choice) -> None:
         shown = st.pills("Lines", names, selection_mode="multi", wrap=True, key=f"compare/series/{keys}")
         lines = [] if not shown or set(shown) == set(usual(panels)) else [name for name in names if name in shown]
     state.say_comparison(series=lines)
+    query = [("runs", keys), *(("series", name) for name in lines)]
     if panels:
-        query = [("runs", keys), *(("series", name) for name in lines)]
         player(
             runs[0].key,
             key="player/compare",
@@ -144,6 +146,14 @@ def charts(choice: Choice) -> None:
         )
     if left_out:
         st.caption(f"Not overlaid, since they show one moment or belong to one run only: {', '.join(left_out)}.")
+    return query
+
+
+def take_home(query: Query) -> None:
+    """The comparison as a file to keep."""
+    address = escape(f"api/compare/replay.html?{urlencode(query)}")
+    words = "Take this comparison home: one HTML file that replays offline"
+    st.html(f'<p class="gl-files"><a href="{address}" download>{words}</a></p>')
 
 
 def facts(runs: Sequence[Run]) -> None:
@@ -152,14 +162,7 @@ def facts(runs: Sequence[Run]) -> None:
     if not rows:
         return
     st.subheader("Facts", anchor=False)
-    said = "Each difference is to A."
-    chances = [cell.chance for _, cells in rows for cell in cells if cell.chance is not None]
-    if chances:
-        said += (
-            " Apart: the ranges over the seeds do not meet. Where only the seeds differ, chance does that at most "
-            f"once in {1 / max(chances):,.0f} comparisons."
-        )
-    st.caption(said)
+    st.caption(explained(rows))
     alone = [row for row in rows if sum(cell.value != NOT_HERE for cell in row[1]) < LEAST]
     _facts(runs, [row for row in rows if row not in alone])
     if alone:

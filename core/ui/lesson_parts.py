@@ -1,6 +1,5 @@
 """The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
 
-import functools
 import json
 from collections.abc import Callable
 from typing import Any
@@ -22,9 +21,10 @@ from core.runs.runner import QueueFull
 from core.scripts import has_script, script
 from core.ui import state
 from core.ui.cards import as_text
+from core.ui.kept import kept
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
-from core.ui.run_json import KEPT
+from core.ui.run_json import Part
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -123,27 +123,36 @@ def shown_run(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:
 
 
 def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
-    """Where a data set is not on this machine: download it, or take the embedded one in one click."""
+    """Where a data set is not on this machine: download it, or take the embedded one in one click.
+
+    One that lies here in a form that has yet to be decoded is decoded, with the same bar.
+    """
     name = lesson.dataset(knobs)
     if name is None or data.available(name):
         return
+    lies = data.undecoded(name)
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
-        st.markdown(f"**{name}** is not on this machine yet.", width="content")
-        wanted = st.button("Download it", key="download", icon=":material/download:")
+        if lies is None:
+            st.markdown(f"**{name}** is not on this machine yet.", width="content")
+            doing, wanted = "Downloading", st.button("Download it", key="download", icon=":material/download:")
+        else:
+            said = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
+            st.markdown(said, width="content")
+            doing, wanted = "Decoding", st.button("Decode it", key="download", icon=":material/image:")
         st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
     if not wanted:
         return
-    bar = st.progress(0.0, "Downloading …")
+    bar = st.progress(0.0, f"{doing} …")
     try:
-        data.download(name, lambda share: _show(bar, share))
+        data.download(name, lambda share: _show(bar, doing, share))
     except DataError as error:
         st.error(str(error))
     else:
         st.rerun()
 
 
-def _show(bar: DeltaGenerator, share: float) -> None:
-    bar.progress(share, f"Downloading … {share:.0%}")
+def _show(bar: DeltaGenerator, doing: str, share: float) -> None:
+    bar.progress(share, f"{doing} … {share:.0%}")
 
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
@@ -184,6 +193,8 @@ def claims(run: Run) -> None:
     if not run.state.final:
         st.caption("Checked when the run ends.")
         return
+    if run.manifest is not None and run.manifest.data not in (None, run.lesson.dataset(run.knobs)):
+        st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
     for claim in run.claims:
         _claim(claim)
 
@@ -250,13 +261,15 @@ def take_home(run: Run) -> None:
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
         st.caption("Where these numbers come from:")
-        st.dataframe(_origins(run, saved=run.manifest is not None), hide_index=True, column_config={"0": "", "1": ""})
+        st.dataframe(
+            _origins(Part.of(run, 0), run.manifest is not None), hide_index=True, column_config={"0": "", "1": ""}
+        )
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _origins(run: Run, saved: bool) -> pd.DataFrame:
+@kept(weigh=lambda table: 0)
+def _origins(part: Part, saved: bool) -> pd.DataFrame:
     """`provenance` as a table. Kept: pandas takes a millisecond to make it, and every look at a page shows it."""
-    return pd.DataFrame(provenance(run))
+    return pd.DataFrame(provenance(part.run))
 
 
 def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:

@@ -4,7 +4,6 @@ The runs share the axis of steps and not of frames: a frame of the overlay is a 
 shows what it had by then. Only growing lines are overlaid: two histograms in one place say nothing. No Streamlit here.
 """
 
-import functools
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,8 @@ from core.frames import Array
 from core.knobs import clip
 from core.panels import COLOURS, DASHES, Grow, Panel, Still, plain, see_through
 from core.runs.run import RUN_ID, Run, State
-from core.ui.run_json import KEPT, KEPT_WHOLE, Part, empty_figure
+from core.ui.kept import kept
+from core.ui.run_json import Part, empty_figure
 
 LEAST, MOST = 2, 8
 """How many runs are compared at once: more colours than that are not told apart at a glance."""
@@ -85,7 +85,7 @@ def shared(runs: Sequence[Run]) -> tuple[list[Shared], list[str]]:
     )
 
 
-@functools.lru_cache(maxsize=KEPT)
+@kept(weigh=lambda panels: 0)  # without a frame, they are small
 def _panels(part: Part) -> Sequence[Panel]:
     """Kept, since some lessons compute much of what their panels show."""
     return part.run.lesson.panels(part.run.knobs)
@@ -157,9 +157,9 @@ def compared(runs: Sequence[Run], asked: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-@functools.lru_cache(maxsize=KEPT_WHOLE)
+@kept()
 def compared_json(parts: tuple[Part, ...], asked: tuple[str, ...]) -> str:
-    """The same as text. Kept, since a class looks at one comparison at the same moment."""
+    """The same as text."""
     return json.dumps(compared([part.run for part in parts], asked), allow_nan=False, separators=(",", ":"))
 
 

@@ -1,6 +1,6 @@
-"""A run as one HTML file: it replays in any browser, from disk, without a server and without a network.
+"""A run, or several beside each other, as one HTML file that replays in any browser: from disk, with no network.
 
-The page holds the same player as the app, the chart library and the run's frames. Nothing in it asks for anything: its
+The page holds the same player as the app, the chart library and the frames. Nothing in it asks for anything: its
 own policy forbids that.
 """
 
@@ -15,7 +15,9 @@ import plotly
 from core.claims import SIGNS, Claim
 from core.knobs import spell
 from core.runs.run import Run
-from core.ui.run_json import state
+from core.ui.beside import Cell, explained, facts_beside, knobs_beside
+from core.ui.overlay import LETTERS, compared_json, shared
+from core.ui.run_json import Part, state
 
 PLAYER = Path(__file__).parent / "player"
 POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data: blob:"
@@ -28,9 +30,10 @@ body { background: #ffffff; color: #1b2430; }
 h1 { margin: 0; font-size: 1.9em; line-height: 1.2; }
 table { border-collapse: collapse; width: 100%; font-size: .93em; }
 th, td { padding: 5px 12px 5px 0; border-bottom: 1px solid #8884; text-align: left; vertical-align: top; }
-td.number { font-variant-numeric: tabular-nums; }
+td + td { min-width: 9em; font-variant-numeric: tabular-nums; }
 .origin { margin: 4px 0 20px; opacity: .75; }
 .wide { overflow-x: auto; }
+main { margin-top: 18px; }
 summary { margin: 18px 0 6px; font-weight: 600; cursor: pointer; }
 """
 
@@ -48,32 +51,94 @@ mount(document.getElementById("player"), {
 def replay_html(run: Run) -> bytes:
     """The whole file, about five megabytes, nearly all of them the chart library."""
     name = f"{run.lesson.title}: {run.lesson.name_of(run.knobs)}"
-    origin = f"{name} · {run.lesson.origin} · trained {run.created:%Y-%m-%d} on {run.device}"
-    origin += ", imported" if run.imported else ""
+    imported = ", imported" if run.imported else ""
+    below = [
+        _claims(run.claims),
+        _details("Facts", ("fact", "value"), [(fact, _spell(value)) for fact, value in run.facts.items()]),
+        _details("Where these numbers come from", ("", ""), provenance(run)),
+    ]
+    return _document(
+        name,
+        run.lesson.question,
+        f"{name} · {run.lesson.origin} · trained {run.created:%Y-%m-%d} on {run.device}{imported}",
+        json.dumps(state(run), allow_nan=False, separators=(",", ":")),
+        "\n".join(below),
+    )
+
+
+def comparison_html(runs: Sequence[Run], series: Sequence[str] = ()) -> bytes:
+    """Several runs of one lesson as one such file: their curves in the same charts, what differs, and their facts.
+
+    Args:
+        runs: as `core.ui.overlay.pick` gives them.
+        series: names of the lines to show; none: the usual ones.
+    """
+    lesson = runs[0].lesson
+    heads = [f"{letter}: {lesson.name_of(run.knobs)}" for letter, run in zip(LETTERS, runs, strict=False)]
+    differ, equal = knobs_beside(runs)
+    facts = facts_beside(runs)
+    _, left_out = shared(runs)
+    above = f"<h2>What differs</h2>{_table(('knob', *heads), [(label, *values) for label, values in differ])}"
+    below = [
+        f"<p>Not overlaid, since they show one moment or belong to one run only: {escape(', '.join(left_out))}.</p>"
+        if left_out
+        else "",
+        f"<h2>Facts</h2><p>{escape(explained(facts))}</p>" if facts else "",
+        _table(("fact", *heads), [(name, *map(_beside, cells)) for name, cells in facts]) if facts else "",
+        _details(f"{len(equal)} knobs are equal", ("knob", "value"), [(label, values[0]) for label, values in equal]),
+        *(
+            _details(f"Where {head} comes from", ("", ""), provenance(run))
+            for head, run in zip(heads, runs, strict=True)
+        ),
+    ]
+    return _document(
+        f"{lesson.title}: {len(runs)} runs compared",
+        lesson.question,
+        " · ".join([*heads, lesson.origin]),
+        compared_json(tuple(Part.of(run, 0) for run in runs), tuple(series)),
+        "\n".join(filter(None, below)),
+        above,
+    )
+
+
+def _beside(cell: Cell) -> str:
+    return " · ".join(filter(None, (cell.value, cell.difference, cell.verdict, cell.spread)))
+
+
+def _document(title: str, heading: str, origin: str, charts: str, below: str, above: str = "") -> bytes:
+    """The page around the player.
+
+    Args:
+        title: of the window, text.
+        heading: text.
+        origin: the line below it, text.
+        charts: what the player is told, as JSON.
+        below: what stands below the player, HTML.
+        above: what stands above it, HTML.
+    """
     modules = {
         "gradient-lab/chart": _module("chart.js"),
         "gradient-lab/player": _module("player.js"),
     }
     library = (Path(plotly.__file__).parent / "package_data" / "plotly.min.js").read_text(encoding="utf-8")
-    frames = json.dumps(state(run), allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    frames = charts.replace("<", "\\u003c")
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" content="{POLICY}">
-<title>{escape(name)} · Gradient Lab</title>
+<title>{escape(title)} · Gradient Lab</title>
 <style>{LOOK}{(PLAYER / "player.css").read_text(encoding="utf-8")}</style>
 <script>{library}</script>
 <script type="importmap">{json.dumps({"imports": modules})}</script>
 </head>
 <body>
-<h1>{escape(run.lesson.question)}</h1>
+<h1>{escape(heading)}</h1>
 <p class="origin">{escape(origin)}</p>
+{above}
 <main id="player"></main>
-{_claims(run.claims)}
-{_details("Facts", ("fact", "value"), [(fact, _spell(value)) for fact, value in run.facts.items()])}
-{_details("Where these numbers come from", ("", ""), provenance(run))}
+{below}
 <script type="application/json" id="run">{frames}</script>
 <script type="module">{START}</script>
 </body>

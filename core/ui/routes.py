@@ -9,7 +9,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -24,9 +24,10 @@ from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
+from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
-from core.ui.replay import replay_html
-from core.ui.run_json import KEPT, Part, charts_json, header
+from core.ui.replay import comparison_html, replay_html
+from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
@@ -70,6 +71,9 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     def comparison(request: Request) -> Response:
         return _comparison(request, runs())
 
+    def comparison_to_keep(request: Request) -> Response:
+        return _comparison_to_keep(request, runs())
+
     def picture(request: Request) -> Response:
         return _picture(request, runs())
 
@@ -88,6 +92,7 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     return [
         Route("/assets/{version}/{name}", _asset),
         Route("/api/compare", comparison),
+        Route("/api/compare/replay.html", comparison_to_keep),
         Route("/api/runs/{key}", frames),
         Route("/api/runs/{key}/thumbnail.svg", picture),
         Route("/api/runs/{key}/curves.csv", table),
@@ -162,27 +167,37 @@ def _body(part: Part, head: str) -> bytes:
     return f"{head[:-1]},{charts_json(part)[1:]}".encode()
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _ended(part: Part, head: str) -> "Packed":
-    """The answer of a run that has ended. Kept, since to pack it takes up to 0.2 s, and a class asks for it."""
-    return Packed.of(_body(part, head))
-
-
 def _comparison(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson, overlaid."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    parts = tuple(Part.of(run, 0) for run in found)
+    return _final(request, _overlaid(parts, _series(request)))
+
+
+def _comparison_to_keep(request: Request, runs: Runs) -> Response:
+    """Several runs of one lesson as one file that replays anywhere."""
+    found = _compared(request, runs)
+    if isinstance(found, Response):
+        return found
+    name = "-".join([found[0].lesson.slug, *(run.key[:8] for run in found)])
+    return _file(comparison_html(found, _series(request)), f"{name}.html", "text/html")
+
+
+def _compared(request: Request, runs: Runs) -> Sequence[Run] | Response:
+    """The runs that a comparison asks for, or why it cannot be."""
     keys = [key for key in request.query_params.get("runs", "").split(",") if key]
     found, sentences = pick(keys, runs.get)
     if sentences:
         return _refuse(404, " ".join(sentences))
     if len(found) < LEAST:
         return _refuse(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
-    parts = tuple(Part.of(run, 0) for run in found)
-    return _final(request, _compared(parts, tuple(request.query_params.getlist("series"))))
+    return found
 
 
-@functools.lru_cache(maxsize=KEPT)
-def _compared(parts: tuple[Part, ...], asked: tuple[str, ...]) -> "Packed":
-    return Packed.of(compared_json(parts, asked).encode())
+def _series(request: Request) -> tuple[str, ...]:
+    return tuple(request.query_params.getlist("series"))
 
 
 def _picture(request: Request, runs: Runs) -> Response:
@@ -245,20 +260,13 @@ def _run(request: Request, runs: Runs) -> Run | None:
     return runs.get(key) if RUN_ID.fullmatch(key) else None
 
 
-@functools.lru_cache(maxsize=KEPT)
+@kept()
 def _drawn(part: Part) -> str:
     headline = part.run.lesson.panels(part.run.knobs)[0]
     return thumbnail(headline.figure(part.run.recording, part.upto))
 
 
 # --- answers ---------------------------------------------------------------------------------------------------------
-
-
-def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
-    also = {**headers, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
-    if len(body) > WORTH_PACKING and _takes_gzip(request):
-        body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
-    return Response(body, status, also, media_type="application/json")
 
 
 class Packed(NamedTuple):
@@ -271,6 +279,24 @@ class Packed(NamedTuple):
     def of(cls, body: bytes) -> "Packed":
         """Packed once, for whoever asks."""
         return cls(f'"{hashlib.sha256(body).hexdigest()[:32]}"', gzip.compress(body, 6, mtime=0))
+
+
+@kept(weigh=lambda found: len(found.body))
+def _ended(part: Part, head: str) -> Packed:
+    """The answer about a run that has ended. To pack it may take 0.2 s, and a whole class asks for it."""
+    return Packed.of(_body(part, head))
+
+
+@kept(weigh=lambda found: len(found.body))
+def _overlaid(parts: tuple[Part, ...], series: tuple[str, ...]) -> Packed:
+    return Packed.of(compared_json(parts, series).encode())
+
+
+def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
+    also = {**headers, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+    if len(body) > WORTH_PACKING and _takes_gzip(request):
+        body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
+    return Response(body, status, also, media_type="application/json")
 
 
 def _final(request: Request, found: Packed) -> Response:

@@ -1,9 +1,8 @@
 """What the player is told of a run, as JSON: over HTTP while it grows, and within the file that one takes home."""
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -13,9 +12,7 @@ from _plotly_utils.utils import convert_to_base64
 from core.narrator import marks
 from core.panels import COLOURS, Grow, Panel, plain
 from core.runs.run import Run, State
-
-KEPT = 128  # runs of which something stays ready: as many as a class looks at
-KEPT_WHOLE = 32  # answers with all frames of a run, half a megabyte each
+from core.ui.kept import kept
 
 
 def state(run: Run, since: int = 0, *, place: int = 0, seconds_left: float | None = None) -> dict[str, Any]:
@@ -32,28 +29,31 @@ def state(run: Run, since: int = 0, *, place: int = 0, seconds_left: float | Non
 
 @dataclass(frozen=True)
 class Part:
-    """What one answer shows of a run. Equal parts give equal panels, whichever reader asks."""
+    """What one answer shows of a run. Parts of equal names give equal panels, whichever reader asks."""
 
-    run: Run = field(compare=False)
-    key: str
-    created: str
+    run: Run
     since: int
     upto: int
-    state: State = field(compare=False)
+    state: State
 
     @classmethod
     def of(cls, run: Run, since: int) -> "Part":
         """All that the run has from frame `since` on."""
         now = run.state  # before the frames are counted: a run that is final by now has all of them
-        return cls(run, run.key, run.created.isoformat(), since, len(run.recording), now)
+        return cls(run, since, len(run.recording), now)
+
+    @property
+    def name(self) -> tuple[str, str, int, int]:
+        """What is kept of it."""
+        return self.run.key, self.run.created.isoformat(), self.since, self.upto
 
 
 def header(part: Part, place: int, seconds_left: float | None) -> dict[str, Any]:
     """Everything of an answer but its charts."""
     run = part.run
     return {
-        "run": part.key,
-        "created": part.created,
+        "run": run.key,
+        "created": run.created.isoformat(),
         "state": part.state.value,
         "error": run.error,
         "progress": 1.0 if part.state is State.DONE else round(run.recording.progress, 4),
@@ -66,11 +66,11 @@ def header(part: Part, place: int, seconds_left: float | None) -> dict[str, Any]
     }
 
 
-@functools.lru_cache(maxsize=KEPT_WHOLE)
+@kept()
 def charts_json(part: Part) -> str:
-    """Panels and marks of an answer. Kept, since a class that watches one run asks for the same at the same moment."""
+    """Panels and marks of an answer."""
     recording = part.run.recording
-    panels = _panels(Part(part.run, part.key, part.created, 0, 0, part.state))
+    panels = _panels(Part(part.run, 0, 0, part.state))
     found = []
     for panel, still in panels:
         also = still if part.since == 0 else {}
@@ -103,7 +103,7 @@ def _marks(part: Part, panels: Sequence[Panel]) -> list[dict[str, Any]] | None:
     ]
 
 
-@functools.lru_cache(maxsize=KEPT)
+@kept(weigh=lambda panels: 0)  # without a frame, they are small
 def _panels(part: Part) -> Sequence[tuple[Panel, Mapping[str, Any]]]:
     """The panels of a run and what never changes of them: building them costs more than any delta."""
     panels = part.run.lesson.panels(part.run.knobs)

@@ -5,10 +5,27 @@ import pytest
 from core.lessons import LESSONS
 from core.places import GALLERY
 from core.runs.store import Store
-from core.ui.replay import replay_html
+from core.ui.replay import comparison_html, replay_html
 
 LESSON = LESSONS["width-and-interpolation"]
 POINTS = "Math.max(...document.querySelector('.gl-plot').data.map((trace) => (trace.y ?? []).length))"
+
+
+@pytest.mark.browser
+def test_a_comparison_replays_from_disk_without_a_network(open_page, tmp_path):
+    store = Store(tmp_path, [GALLERY], LESSONS)
+    runs = [store.find(LESSON, LESSON.presets[name]) for name in ("Classroom", "Done right")]
+    path = tmp_path / "compared.html"
+    path.write_bytes(comparison_html(runs))
+    page = open_page(offline=True)
+    page.goto(path.as_uri())
+    page.wait_for_selector(".gl-plot .main-svg")
+    page.get_by_role("button", name="To the end").click()
+    until(page, f"{POINTS} > 90")
+    page.get_by_role("button", name="Back to the start").click()
+    until(page, f"{POINTS} < 5")
+    assert page.get_by_role("cell", name="overlap: no real difference").count() > 0
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth + 1")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from core.lessons.depth_vs_width import (
     eggholder,
     facts,
     nets_of,
+    panels,
     series,
     train,
 )
@@ -98,16 +99,16 @@ def test_too_many_nets_get_a_sentence():
 
 
 def test_samples_are_split_once_and_scaled_by_what_is_learned():
-    task = Task(SMALL, CPU)
+    task = Task(SMALL, SMALL.seed, CPU)
     assert (len(task.x), len(task.y_judge), len(task.y_test)) == (1600, 200, 200)
     assert task.targets.mean().item() == pytest.approx(0, abs=1e-5)
     assert task.targets.std().item() == pytest.approx(1, abs=1e-3)
     np.testing.assert_allclose(task.targets.numpy() * task.scale + task.centre, task.y, rtol=1e-5, atol=1e-3)
     assert task.x.std(dim=0).tolist() == pytest.approx([1, 1], abs=0.05)
-    raw = Task(SMALL.model_copy(update={"scale_inputs": "none", "scale_targets": False}), CPU)
+    raw = Task(SMALL.model_copy(update={"scale_inputs": "none", "scale_targets": False}), SMALL.seed, CPU)
     assert raw.x.abs().max() > 500
     np.testing.assert_allclose(raw.targets.numpy(), task.y, rtol=1e-6)
-    asked = Task(SMALL.model_copy(update={"judge": "test"}), CPU)
+    asked = Task(SMALL.model_copy(update={"judge": "test"}), SMALL.seed, CPU)
     assert np.array_equal(asked.y_judge, task.y_test)
     assert not np.array_equal(task.y_judge, task.y_test)
 
@@ -156,11 +157,13 @@ def test_deep_nets_from_zero_predict_the_mean_and_the_claim_says_so():
 
 
 def told(knobs, test_rmse, progress=1.0):
-    """A recording that ends with these errors."""
+    """What is claimed of a recording that ends with these errors: verdicts by sentence, and the claim on chance."""
     recording, charts = Recording(), Charts(knobs)
     pictures = {"mean_line": np.full(2, 298.0), "seconds": charts.by_depth(np.arange(1.0, len(test_rmse) + 1))}
     recording.append(Frame(0, {"test_rmse": test_rmse, "train_rmse": test_rmse}, pictures, progress))
-    return {claim.sentence: claim.holds for claim in claims(knobs, recording)}
+    found = claims(knobs, recording)
+    (spread,) = (claim for claim in found if "by more than the spread" in claim.sentence)
+    return {claim.sentence: claim.holds for claim in found}, spread
 
 
 def test_claims_turn_with_the_numbers_and_wait_for_what_they_need():
@@ -168,7 +171,7 @@ def test_claims_turn_with_the_numbers_and_wait_for_what_they_need():
     two, three, one = "two hidden layers beat", "three hidden layers beat", "One hidden layer"
 
     def verdicts(errors, knobs=knobs, progress=1.0):
-        found = told(knobs, errors, progress)
+        found, _ = told(knobs, errors, progress)
         return [next(holds for sentence, holds in found.items() if part in sentence) for part in (two, three, one)]
 
     assert verdicts([280.0, 110.0, 50.0]) == [True, True, True]
@@ -177,6 +180,44 @@ def test_claims_turn_with_the_numbers_and_wait_for_what_they_need():
     assert verdicts([280.0, 110.0, 50.0], progress=0.5) == [None, None, None]
     unscaled = knobs.model_copy(update={"scale_targets": False})
     assert verdicts([280.0, 110.0, 50.0], unscaled) == [None, None, None]
+
+
+def test_each_seed_is_the_run_that_it_would_be_alone():
+    knobs = SMALL.model_copy(update={"epochs": 8, "patience": 2, "seeds": 3, "learning_rate": 0.03})
+    together = record(knobs)
+    last = together.last("test_rmse")  # (nets, seeds)
+    for i in range(3):
+        alone = record(knobs.model_copy(update={"seed": knobs.seed + i, "seeds": 1}))
+        np.testing.assert_array_equal(last[:, i], alone.last("test_rmse"))
+        np.testing.assert_array_equal(together.last("train_rmse")[:, i], alone.last("train_rmse"))
+    assert facts(knobs, together)["test_rmse[5-5]"] == pytest.approx(last[1].mean())
+    headline = panels(knobs)[0].figure(together)
+    (dots,) = (each for each in headline.data if each.name == "2 layers" and each.mode == "markers")
+    assert dots.y[1] == pytest.approx(last[1].mean())
+    assert dots.y[1] + dots.error_y.array[1] == pytest.approx(last[1].max())
+    assert dots.y[1] - dots.error_y.arrayminus[1] == pytest.approx(last[1].min())
+
+
+def test_a_gain_counts_where_it_is_larger_than_its_spread():
+    knobs = DepthKnobs(architectures=("512", "64", "32-256", "64-64-64"), samples=100_000, seeds=3)
+
+    def verdict(two, knobs=knobs):
+        return told(knobs, np.array([[290.0, 300.0, 310.0], [280.0, 290.0, 300.0], two, [50.0, 52.0, 54.0]]))[1]
+
+    real = verdict([110.0, 121.0, 132.0])
+    assert real.holds is True
+    first, second = real.measured.split("; ")
+    assert first == "1 → 2 layers: 169.0 ± 1.0 less, the deeper is ahead in 3 of 3 seeds: larger than its spread"
+    assert second == "2 → 3 layers: 69.0 ± 9.0 less, the deeper is ahead in 3 of 3 seeds: larger than its spread"
+    chance = verdict([40.0, 52.0, 76.0])
+    assert chance.holds is False
+    assert chance.measured.endswith("4.0 ± 16.4 less, the deeper is ahead in 1 of 3 seeds: overlap, no real difference")
+    lost = verdict([110.0, np.nan, 132.0])
+    assert lost.holds is None
+    assert lost.measured == "1 → 2 layers: a net diverged; 2 → 3 layers: a net diverged"
+    one = told(knobs.model_copy(update={"seeds": 1}), np.array([290.0, 280.0, 110.0, 50.0]))[1]
+    assert one.holds is None
+    assert one.measured.endswith("one seed: how much of that is chance is not decided")
 
 
 def test_charts_average_nets_that_share_an_x():

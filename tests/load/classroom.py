@@ -72,7 +72,8 @@ def serving(folder: Path) -> Iterator[Server]:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "GRADIENT_LAB_CACHE": str(folder / "cache")}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "", "GRADIENT_LAB_CACHE": str(folder / "cache")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--server.port", str(port)], cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT

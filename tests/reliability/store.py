@@ -24,8 +24,8 @@ from tests.runs.crashes import Findings
 def rows(states: int, kills: int, step: int, flips: int | None, seed: int) -> dict[str, Callable[[], Findings]]:
     """What is tried, by name."""
 
-    def killed() -> Findings:
-        found, slowest = crashes.kills(kills, seed)
+    def killed(makes_room: bool) -> Findings:
+        found, slowest = crashes.kills(kills, seed, makes_room)
         if slowest >= 2.0:
             found.wrong.append(f"a restart took {slowest:.1f} s to tell what was cut off")
         return found
@@ -37,10 +37,12 @@ def rows(states: int, kills: int, step: int, flips: int | None, seed: int) -> di
     return {
         "power loss": lambda: crashes.power_loss(states, seed),
         "power loss after a failed operation": lambda: crashes.power_loss_after_a_fault(states, seed),
+        "power loss while room is made": lambda: crashes.power_loss_while_room_is_made(states, seed),
         "power loss beside a damaged run": lambda: crashes.power_loss_beside_damage(states // 5, seed),
         **{f"failing disk, {errno.errorcode[code]}": partial(failing, code) for code in crashes.CODES},
         "damaged run, bytes flipped and cut": lambda: crashes.damage(flips, seed),
-        "killed while it commits (kill -9)": killed,
+        "killed while it commits (kill -9)": partial(killed, False),
+        "killed while it makes room (kill -9)": partial(killed, True),
     }
 
 

@@ -1,4 +1,4 @@
-"""What the store promises, tried: power loss, a failing disk, damaged files, kills; and five stores that break it.
+"""What the store promises, tried: power loss, a failing disk, damaged files, kills; and seven stores that break it.
 
 `test_crash.py` runs a little of each, `tests/reliability/store.py` all of it. Each function returns what went wrong,
 one sentence for each, and how much was tried.
@@ -22,8 +22,9 @@ from typing import Any
 
 from core.frames import Recording
 from core.runs.files import Files
+from core.runs.keeping import PARTIAL, Kept
 from core.runs.run import FileRecord, Run
-from core.runs.store import PARTIAL, Store, StoreError
+from core.runs.store import Store, StoreError
 from tests.runs.fakes import LESSON, LESSONS, FailingFiles, QuickFiles, TinyKnobs, commit, die, same, trained
 from tests.runs.power import Disk, Operation, RecordedFiles
 
@@ -53,6 +54,19 @@ def sound(top: Path, files: Files) -> Store:
     return Store(top / "cache", [top / "gallery"], LESSONS, files)
 
 
+def tight(store: Store, runs: float) -> Store:
+    """The same with a quota of so many tiny runs."""
+    store.most = runs * len_of_a_run()
+    return store
+
+
+@lru_cache
+def len_of_a_run() -> int:
+    with folder(_memory()) as top:
+        store = sound(top, QuickFiles())
+        return store.files.size(store.runs / LESSON.slug / commit(store, trained(0)).key)
+
+
 # The same checks for every state of every disk
 
 
@@ -65,6 +79,8 @@ class Promises:
     done: dict[str, int] = field(default_factory=dict)  # `commit` has returned; key → frames
     over: set[str] = field(default_factory=set)  # `end` has returned
     hurt: bool = False  # somebody has damaged a run
+    pins: dict[str, bool] = field(default_factory=dict)  # `pin` or `unpin` has returned; not there: either may be
+    only_pinned_stay: bool = False  # room is made all the time, by several processes
 
     def hear(self, what: str, key: str, frames: int) -> None:
         if what == "coming":
@@ -81,6 +97,12 @@ class Promises:
             self.over.add(key)
         elif what == "hurt":
             self.hurt = True
+        elif what == "going":
+            self.done.pop(key, None)
+        elif what in ("pinning", "unpinning"):
+            self.pins.pop(key, None)
+        elif what in ("pinned", "unpinned"):
+            self.pins[key] = what == "pinned"
 
 
 SEEDS = {LESSON.key(TinyKnobs(seed=seed)): seed for seed in range(100)}
@@ -103,13 +125,18 @@ def broken_promises(store: Store, promises: Promises, roots: Sequence[Path]) -> 
         elif not same(run.recording, expected(run.key, len(run.recording))):
             wrong.append(f"{each.key} is not what was trained")
     for key, frames in promises.done.items():
+        if promises.only_pinned_stay and not promises.pins.get(key):
+            continue
         run = store.get(key)
         if run is None or run.manifest is None:
             wrong.append(f"{key} had said done and is lost")
         elif len(run.recording) not in {frames} | promises.coming.get(key, set()):
             wrong.append(f"{key} is back at an earlier version")
     stored = {each.key for each in listed}
-    wrong += [f"{key} was cut off and nobody knows" for key in promises.begun - stored - interrupted]
+    wrong += [f"{key}'s pin is lost" for key, on in promises.pins.items() if on and key not in store.pinned]
+    wrong += [f"{key} is pinned again" for key, on in promises.pins.items() if not on and key in store.pinned]
+    if not promises.only_pinned_stay:
+        wrong += [f"{key} was cut off and nobody knows" for key in promises.begun - stored - interrupted]
     wrong += [f"{key} was over and is called interrupted" for key in promises.over & interrupted]
     for root in roots:
         wrong += store.verify(root)
@@ -168,6 +195,53 @@ def lives(opens: Callable[[], Store], gallery: Path, said: Say) -> None:
     third = opens()
     third.recover()
     tell(third, trained(6), "bce")
+
+
+def makes_room(opens: Callable[[], Store], gallery: Path, said: Say) -> None:
+    """A server with a quota of three runs and two of them pinned, one after the other; one run grows."""
+    store = tight(opens(), 3.5)
+
+    def stores(run: Run, going: Sequence[int] = (), **options: Any) -> None:
+        for seed in going:
+            said("going", trained(seed).key, 0)
+        said("coming", run.key, len(run.recording))
+        commit(store, run, **options)
+        said("done", run.key, len(run.recording))
+        for seed in going:
+            assert not store.has(LESSON, TinyKnobs(seed=seed))
+        _age(store)
+
+    def pins(seed: int, on: bool) -> None:
+        key = trained(seed).key
+        said("pinning" if on else "unpinning", key, 0)
+        (store.pin if on else store.unpin)(key)
+        said("pinned" if on else "unpinned", key, 0)
+
+    stores(trained(0))
+    stores(trained(1))
+    pins(0, True)
+    stores(trained(2))
+    stores(trained(3), going=[1])
+    stores(trained(4), gallery=gallery)
+    pins(2, True)
+    stores(trained(2, extra=2), fresh=True)
+    stores(trained(5), going=[3])
+    pins(0, False)
+    stores(trained(6), going=[0])
+    said("going", trained(5).key, 0)
+    said("going", trained(6).key, 0)
+    die(store)
+    smaller = tight(opens(), 2)
+    smaller.recover()
+    pins(2, False)
+    pins(2, True)
+
+
+def _age(store: Store) -> None:
+    """Make every run a minute older than it was: a test is quicker than a clock that counts minutes."""
+    for each in (store.runs / LESSON.slug).iterdir():
+        times = each.stat()
+        os.utime(each, (times.st_atime - 60, times.st_mtime - 60))
 
 
 def stubborn(opens: Callable[[], Store], gallery: Path, said: Say) -> None:
@@ -249,6 +323,15 @@ def power_loss(states: int, seed: int = 0, make: Make = sound, files: type[Recor
         return lose_power(log, top, states, seed, keeps_promises(make))
 
 
+def power_loss_while_room_is_made(
+    states: int, seed: int = 0, make: Make = sound, files: type[RecordedFiles] = RecordedFiles
+) -> Findings:
+    """The promises under power loss, where runs go for others and some are pinned."""
+    with folder(_memory()) as top:
+        log = recorded(make, files(), top, makes_room)
+        return lose_power(log, top, states, seed, keeps_promises(make))
+
+
 def power_loss_beside_damage(states: int, seed: int = 0) -> Findings:
     """A damaged run is never deleted, by power loss neither."""
     with folder(_memory()) as top:
@@ -310,6 +393,15 @@ def _one_fault(code: int, k: int, stays: bool, findings: Findings) -> bool:
             commit(store, run, **options)
             done[run.key] = len(run.recording)
 
+        def pins(run: Run) -> None:
+            store.pin(run.key)
+            pinned.append(run.key)
+
+        def makes_way(run: Run) -> None:
+            for key in {run.key, trained(0).key} - set(pinned):
+                done.pop(key, None)
+
+        pinned: list[str] = []
         steps: list[Callable[[], object]] = [
             store.recover,
             lambda: store.begin(trained(2)),
@@ -323,6 +415,11 @@ def _one_fault(code: int, k: int, stays: bool, findings: Findings) -> bool:
             store.interrupted,
             lambda: store.get(trained(2).key),
             lambda: store.nearest(LESSON, TinyKnobs(seed=50)),
+            lambda: pins(trained(0)),
+            lambda: tight(store, 2.5),
+            lambda: makes_way(trained(2)),
+            lambda: commits(trained(4)),
+            lambda: store.unpin(trained(0).key),
         ]
         for step in steps:
             try:
@@ -388,7 +485,7 @@ def damage(most: int | None, seed: int = 0, make: Make = sound) -> Findings:
     return findings
 
 
-# Five stores that do one thing wrong
+# Seven stores that do one thing wrong
 
 
 class WritesInPlace(Store):
@@ -424,6 +521,18 @@ class NoHashCheck(Store):
         pass
 
 
+class LetsGoInPlace(Store):
+    def _let_go(self, going: Sequence[Kept]) -> None:
+        for each in going:
+            self.files.remove(each.folder)
+
+
+class LetsGoTooSoon(Store):
+    def _sweep(self, root: Path) -> None:
+        if self.files.stamp(root / PARTIAL) is not None:
+            self.files.remove(root / PARTIAL)  # the way there may be forgotten still
+
+
 def broken_stores(states: int, flips: int) -> dict[str, Findings]:
     """Each broken store under the checks that the sound one passes: those that find nothing do not bite."""
 
@@ -436,6 +545,8 @@ def broken_stores(states: int, flips: int) -> dict[str, Findings]:
         "no file fsync": power_loss(states, files=NoFileSync),
         "no folder fsync": power_loss(states, files=NoFolderSync),
         "no hash check": damage(flips, make=of(NoHashCheck)),
+        "lets go in place": power_loss_while_room_is_made(states // 2, make=of(LetsGoInPlace)),
+        "lets go too soon": power_loss_while_room_is_made(states // 2, make=of(LetsGoTooSoon)),
     }
 
 
@@ -484,13 +595,17 @@ class Committers:
         raise RuntimeError("the committers' parent has died")
 
 
-def kills(count: int, seed: int = 0) -> tuple[Findings, float]:
-    """Two committers at a time, killed one after the other; and the longest that a restart took to tell, in seconds."""
+def kills(count: int, seed: int = 0, makes_room: bool = False) -> tuple[Findings, float]:
+    """Two committers at a time, killed one after the other; and the longest that a restart took to tell, in seconds.
+
+    With `makes_room` they have a quota that fits a quarter of what they commit.
+    """
     findings, slowest, chance = Findings(), 0.0, random.Random(seed)
     with folder() as top:
         committers = Committers(top)
+        committers.promises.only_pinned_stay = makes_room
         for round_ in range((count + 1) // 2):
-            pids = [committers.start(lane) for lane in (0, 1)]
+            pids = [committers.start(lane) for lane in ((2, 3) if makes_room else (0, 1))]
             for left, pid in enumerate(pids):
                 time.sleep(chance.uniform(0, 0.05))
                 committers.kill(pid)

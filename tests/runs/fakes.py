@@ -101,7 +101,7 @@ class QuickFiles(Files):
 
 OPERATIONS = (
     "make_folder", "create", "write", "sync", "close", "sync_folder", "rename", "remove", "read", "names", "stamp",
-    "hold", "open",
+    "size", "touch", "hold", "open",
 )  # fmt: skip
 
 

@@ -524,7 +524,7 @@ def _draw(run: Run) -> None:
     curves_csv(run)
     thumbnail(run.lesson.panels(run.knobs)[0].figure(run.recording))
     for kept in (run_json.charts_json, run_json._panels):  # for readers; here it would count as an import's memory
-        kept.cache_clear()
+        kept.clear()
 
 
 def _strangers(cache: Path) -> Iterator[Path]:

@@ -359,6 +359,8 @@ def test_the_trial_bites(theirs, tmp_path, monkeypatch):
         assert "1 passed" in ran.stdout
         return
 
+    monkeypatch.chdir(tmp_path)  # the reader that unpickles does what it is told: touch a file here
+
     def wrong(kind, **changes):
         with monkeypatch.context() as patch:
             patch.setattr(hostile, "KINDS", {kind: KINDS[kind]})

@@ -20,6 +20,12 @@ def test_no_power_loss_after_a_fault_breaks_a_promise():
     assert found.wrong == []
 
 
+def test_no_power_loss_while_room_is_made_breaks_a_promise():
+    found = crashes.power_loss_while_room_is_made(states=200)
+    assert found.tried == 200
+    assert found.wrong == []
+
+
 def test_no_power_loss_deletes_a_damaged_run():
     found = crashes.power_loss_beside_damage(states=150)
     assert found.tried == 150
@@ -40,13 +46,14 @@ def test_every_damage_is_noticed_and_kept(caplog):
     assert found.wrong == []
 
 
-def test_five_broken_stores_are_caught():
+def test_seven_broken_stores_are_caught():
     for name, found in crashes.broken_stores(states=120, flips=200).items():
         assert found.wrong, name
 
 
-def test_no_kill_breaks_a_promise():
-    found, slowest = crashes.kills(6)
+@pytest.mark.parametrize("makes_room", [False, True])
+def test_no_kill_breaks_a_promise(makes_room):
+    found, slowest = crashes.kills(6, makes_room=makes_room)
     assert found.tried == 6
     assert found.wrong == []
     assert slowest < 2.0

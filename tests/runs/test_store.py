@@ -192,6 +192,66 @@ def test_a_run_of_an_earlier_revision_can_be_read_but_is_not_offered(tmp_path):
     assert "made by revision 1" in store.verify(store.runs)[0]
 
 
+# Said anew
+
+
+def later(**changes) -> dict:
+    """The lesson as somebody changed it since."""
+    return {"tiny": replace(LESSON, **changes)}
+
+
+def test_a_run_is_restated_from_the_frames_that_it_has(tmp_path):
+    run = commit(store_at(tmp_path), trained())
+    folder = folder_of(store_at(tmp_path), run)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    stricter = later(claims=lambda knobs, recording: [replace(*LESSON.claims(knobs, recording), expected="< 0.1")])
+    store = Store(tmp_path / "cache", [], stricter, QuickFiles())
+    assert store.restate(folder) == run.key
+    found = store.get(run.key)
+    assert [claim.expected for claim in found.claims] == ["< 0.1"]
+    assert (folder / "frames.npz").read_bytes() == before["frames.npz"]
+    assert found.manifest.model_copy(update={"claims": run.manifest.claims}) == run.manifest
+    assert store.restate(folder) is None, "it says that already"
+    assert not store.verify(store.runs)
+
+
+def test_a_run_from_before_a_knob_was_added_gets_its_default_and_its_key(tmp_path):
+    store, run = store_at(tmp_path), trained(seed=4)
+    folder = folder_of(store, commit(store, run))
+    earlier = folder.with_name("0" * 32)
+    folder.rename(earlier)
+    rewrite(earlier, knobs={"seed": 4}, key=earlier.name)
+    assert store.find(LESSON, TinyKnobs(seed=4)) is None
+    assert store.restate(earlier) == run.key
+    assert not earlier.exists()
+    found = store.find(LESSON, TinyKnobs(seed=4))
+    assert same(found.recording, run.recording)
+    assert found.manifest == run.manifest
+
+
+def test_what_cannot_be_restated_stays_as_it_is(tmp_path):
+    store, run, other = store_at(tmp_path), trained(), trained(seed=1)
+    folder, beside = (folder_of(store, commit(store, each)) for each in (run, other))
+    before = (folder / "run.json").read_bytes()
+    for refused, why in (
+        (later(revision=2), "made by revision 1 of its lesson, which has 2 now"),
+        ({}, "there is no lesson tiny"),
+    ):
+        with pytest.raises(Foreign, match=why):
+            Store(tmp_path / "cache", [], refused, QuickFiles()).restate(folder)
+    assert (folder / "run.json").read_bytes() == before
+    rewrite(beside, knobs=run.knobs.model_dump(mode="json"))
+    with pytest.raises(Foreign, match=f"run {run.key}, which lies here too"):
+        store.restate(beside)
+    rewrite(beside, key=run.key)
+    with pytest.raises(Damaged, match="in the folder of another run"):
+        store.restate(beside)
+    (folder / "frames.npz").write_bytes(b"")
+    with pytest.raises(Damaged):
+        store.restate(folder)
+    assert (folder / "run.json").read_bytes() == before
+
+
 # Own runs and galleries
 
 

@@ -78,6 +78,7 @@ def test_a_link_opens_the_runs_with_what_differs_their_charts_and_their_facts():
     assert "apart" in facts
     assert any("Passes until nothing is misread" in each.value for each in at.caption)
     assert f"run={RIGHT}" in links(at)["Open B"]
+    assert f'href="api/compare/replay.html?runs={CLASSROOM}%2C{RIGHT}" download' in html(at)
 
 
 def test_runs_chosen_by_hand_go_into_the_link_and_leave_it_again():

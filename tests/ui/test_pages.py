@@ -3,6 +3,7 @@
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core import data
 from core.lessons import CURRICULUM, LESSONS
 from core.places import GALLERY, ROOT
 from core.runs import bundle
@@ -265,6 +266,20 @@ def test_a_missing_data_set_offers_the_embedded_one_in_one_click(monkeypatch, tm
     assert not at.exception
     assert said(at, "dataset") == "digits"
     assert "is not on this machine yet" not in words(at)
+
+
+def test_pictures_that_lie_here_are_decoded_at_the_press_of_the_same_button(monkeypatch, tmp_path):
+    lies, done = [tmp_path / "cifar10-images.tar"], []
+    monkeypatch.setattr(data, "available", lambda name: bool(done))
+    monkeypatch.setattr(data, "undecoded", lambda name: None if done else lies[0])
+    monkeypatch.setattr(data, "download", lambda name, progress: (progress(0.5), done.append(name)))
+    at = lesson_page("width-and-interpolation")
+    assert "is here as `cifar10-images.tar` and has yet to be decoded" in words(at)
+    assert at.button(key="download").label == "Decode it"
+    at.button(key="download").click().run()
+    assert not at.exception
+    assert done == ["fashion-mnist"]
+    assert "has yet to be decoded" not in words(at)
 
 
 def test_pressing_run_without_the_data_says_where_it_was_looked_for(monkeypatch, tmp_path):

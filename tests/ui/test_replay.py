@@ -1,4 +1,4 @@
-"""A run as one HTML file: whole, small enough, and asking nobody for anything."""
+"""A run, or several, as one HTML file: whole, small enough, and asking nobody for anything."""
 
 import json
 import re
@@ -6,11 +6,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from starlette.datastructures import QueryParams
 
 from core.frames import Frame
 from core.lessons import LESSONS
 from core.runs.run import Run, State
-from core.ui.replay import POLICY, provenance, replay_html
+from core.ui.overlay import compared
+from core.ui.replay import POLICY, comparison_html, provenance, replay_html
 from core.ui.routes import routes
 from core.ui.run_json import state
 
@@ -26,18 +28,52 @@ def run():
     return made
 
 
+@pytest.fixture(scope="module")
+def other(run):
+    """The same with another rate and a hostile name of a device."""
+    knobs = run.knobs.model_copy(update={"learning_rate": 0.05})
+    made = Run(LESSON, knobs, LESSON.key(knobs), state=State.DONE, device="<b>", wall_seconds=2.5)
+    for frame in LESSON.train(knobs, torch.device("cpu")):
+        made.recording.append(frame)
+    return made
+
+
+def embedded(html):
+    """What the player is told."""
+    (frames,) = re.findall(r'<script type="application/json" id="run">(.*?)</script>', html.decode(), re.DOTALL)
+    return json.loads(frames)
+
+
 def test_the_file_holds_every_frame_and_the_player(run):
     text = replay_html(run).decode()
-    (frames,) = re.findall(r'<script type="application/json" id="run">(.*?)</script>', text, re.DOTALL)
-    assert json.loads(frames) == state(run)
+    assert embedded(replay_html(run)) == state(run)
     (imports,) = re.findall(r'<script type="importmap">(.*?)</script>', text)
     assert set(json.loads(imports)["imports"]) == {"gradient-lab/chart", "gradient-lab/player"}
     assert LESSON.question in text
     assert len(text) < 10_000_000
 
 
-def test_the_page_may_ask_nobody_for_anything(run):
-    text = replay_html(run).decode()
+def test_a_comparison_holds_the_lines_that_are_asked_for_and_says_what_differs(run, other):
+    runs = [run, other]
+    html = comparison_html(runs)
+    assert embedded(html) == compared(runs)
+    text = html.decode()
+    first, second = (LESSON.name_of(each.knobs) for each in runs)
+    assert f"<th>A: {first}</th><th>B: {second}</th>" in text
+    assert "<tr><td>learning rate</td><td>0.001</td><td>0.05</td></tr>" in text
+    assert f"<td>{run.key}</td>" in text
+    assert f"<td>{other.key}</td>" in text
+    assert "Each difference is to A." in text
+    assert "&lt;b&gt;" in text
+    assert len(html) < 10_000_000
+    (line, *_) = (trace["name"] for panel in embedded(html)["panels"] for trace in panel["figure"]["data"])
+    one = line.partition(" ")[2]
+    assert embedded(comparison_html(runs, [one])) == compared(runs, [one])
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_page_may_ask_nobody_for_anything(run, other, several):
+    text = (comparison_html([run, other]) if several else replay_html(run)).decode()
     assert POLICY in text
     assert "default-src 'none'" in POLICY
     assert not re.search(r"(https?:)?//", POLICY)
@@ -69,10 +105,22 @@ def test_provenance_names_every_knob_and_how_it_came_about(run):
 def test_the_route_gives_the_file_of_a_run_that_has_ended(run, now, status):
     asked = Run(LESSON, run.knobs, run.key, state=now or State.DONE, recording=run.recording)
     runs = SimpleNamespace(get=lambda key: asked if now else None)
-    (endpoint,) = (route.endpoint for route in routes(lambda: runs) if route.path.endswith("replay.html"))
+    (endpoint,) = (route.endpoint for route in routes(lambda: runs) if route.path == "/api/runs/{key}/replay.html")
     answer = endpoint(SimpleNamespace(path_params={"key": run.key}))
     assert answer.status_code == status
     if status == 200:
         assert answer.headers["content-disposition"] == f'attachment; filename="dying-relu-{run.key[:8]}.html"'
     else:
         assert json.loads(answer.body)["error"].endswith(".")
+
+
+def test_the_route_gives_the_file_of_a_comparison_with_the_lines_that_are_shown(run, other):
+    runs = {each.key: each for each in (run, other)}
+    found = routes(lambda: SimpleNamespace(get=runs.get))
+    (endpoint,) = (route.endpoint for route in found if route.path == "/api/compare/replay.html")
+    asked = QueryParams([("runs", f"{run.key},{other.key}"), ("series", "by structure")])
+    answer = endpoint(SimpleNamespace(query_params=asked))
+    assert answer.status_code == 200
+    name = f"dying-relu-{run.key[:8]}-{other.key[:8]}.html"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{name}"'
+    assert answer.body == comparison_html([run, other], ["by structure"])
