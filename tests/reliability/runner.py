@@ -1,27 +1,16 @@
-"""Stop, kill and repeat at full length, as a table.
+"""Stop, kill and repeat at full length. Every lesson takes part, with data sets where they are on this machine."""
 
-    python tests/reliability/runner.py                 all of it, some minutes
-    python tests/reliability/runner.py --times 20
-
-Exit status 1 if a figure is not reached. Both lessons take part, with data sets where they are on this machine.
-"""
-
-import argparse
-import logging
 import os
 import random
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from core import data
 from core.knobs import Knobs
@@ -31,10 +20,12 @@ from core.runs.engines import CURRICULUM, InProcess
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store
+from tests.reliability.table import Row, Rows, share_of
 from tests.runs.lessons_to_run import HERE
 from tests.runs.lessons_to_run import LESSONS as MISBEHAVING
 
 PATIENCE = 120.0  # seconds after which a run hangs
+LIMITS = {"stopped": 1.0, "next run starts": 3.0}  # seconds, of 95 in 100
 
 
 @contextmanager
@@ -154,40 +145,30 @@ def _bits(run: Run) -> dict[str, bytes]:
     return {name: array.tobytes() for name, array in run.recording.arrays().items()}
 
 
-def main() -> int:
-    """Print the table; 1 where a figure was not reached."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=200)
-    times = parser.parse_args().times
-    logging.disable(logging.CRITICAL)  # the runner reports each killed process
+def _figures(found: dict[str, list[float]]) -> str:
+    return "; ".join(
+        f"{what}: p95 {np.quantile(seconds, 0.95):.2f} s, most {max(seconds):.2f} s" for what, seconds in found.items()
+    )
+
+
+def rows(share: float) -> Rows:
+    """Stop and kill at random moments, and equal knobs again and again."""
+    times = share_of(200, share, 5)
     deaf = {"deaf": MISBEHAVING["deaf"]}
-    trials: dict[str, tuple[Callable[[], dict[str, list[float]]], dict[str, float]]] = {
-        "stop, both lessons": (
-            lambda: cancelled(dict(LESSONS), CURRICULUM, times),
-            {"stopped": 1.0, "next run starts": 3.0},
-        ),
-        "stop, a lesson that does not listen": (
-            lambda: cancelled(deaf, HERE, times // 10),
-            {"stopped": 1.0, "next run starts": 3.0},
-        ),
-        "kill -9 of the training process": (lambda: killed(times), {"next run starts": 10.0}),
-    }
-    bad = 0
-    print(f"{'trial':<38} {'what':<18} {'times':>6} {'median':>8} {'p95':>8} {'most':>8}  {'p95 at most':>11}")
-    for name, (trial, limits) in trials.items():
-        for what, seconds in trial().items():
-            middle, high, most = np.quantile(seconds, (0.5, 0.95, 1.0))
-            bad += high > limits[what]
-            print(
-                f"{name:<38} {what:<18} {len(seconds):>6} {middle:>6.2f} s {high:>6.2f} s {most:>6.2f} s"
-                f"  {limits[what]:>9.0f} s",
-                flush=True,
-            )
-    different = repeated(times // 10)
-    bad += different
-    print(f"equal knobs, {times // 10} times each, all cores busy: {different} differ")
-    return 1 if bad else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    for what, lessons, curriculum, most in (
+        ("cancel at random moments, every lesson", dict(LESSONS), CURRICULUM, times),
+        ("cancel, a lesson that does not listen", deaf, HERE, share_of(20, share, 3)),
+    ):
+        found = cancelled(lessons, curriculum, most)
+        late = [name for name, limit in LIMITS.items() if np.quantile(found[name], 0.95) > limit]
+        promise = "stopped in 1 s, next in 3 s (p95)"
+        yield Row(what, f"{len(found['stopped'])} stops", _figures(found), promise, not late, late)
+    found = killed(times)
+    slow = max(found["next run starts"]) > 10.0
+    promise = "server up, told, next in 10 s"
+    yield Row("training process killed (kill -9)", f"{times} kills", _figures(found), promise, not slow)
+    again = share_of(20, share, 3)
+    different = repeated(again)
+    promise = "bit-equal on a CPU"
+    tried = f"{again} times, {len(LESSONS)} lessons, cores busy"
+    yield Row("equal knobs again and again", tried, f"{different} differ", promise, not different)
