@@ -130,10 +130,8 @@ class Knob:
 
     def too_long(self, value: Any) -> bool:
         """Whether a value, of whatever type, is a list of too many items or a text of too many characters."""
-        read = (self.kind == "list" and isinstance(value, list | tuple)) or (
-            self.kind == "text" and isinstance(value, str)
-        )
-        return read and len(value) > self.most
+        long = {"list": isinstance(value, list | tuple), "text": isinstance(value, str)}
+        return long.get(self.kind, False) and len(value) > self.most
 
     def objection(self, value: Any) -> str | None:
         """What is wrong with a value of the right type, without the full stop; None where nothing is."""

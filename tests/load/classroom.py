@@ -50,6 +50,11 @@ class Server:
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:")))
 
     @property
+    def said(self) -> str:
+        """The end of its log."""
+        return (self.cache.parent / "log").read_text()[-4000:]
+
+    @property
     def megabytes(self) -> float:
         """Memory that it holds."""
         return self.figure("VmRSS") / 1024

@@ -13,7 +13,7 @@ def server(tmp_path_factory):
 
 def test_a_class_at_work_loses_no_session_and_no_run(server):
     tally = classroom.in_class(server, sessions=8, seconds=4.0, arrive=1.0, think=(0.1, 0.8))
-    assert tally.failed == []
+    assert tally.failed == [], server.said
     assert len(tally.opened) == 8
     assert tally.presses >= 1
     assert len(tally.scripts) > 16
@@ -24,7 +24,7 @@ def test_a_class_at_work_loses_no_session_and_no_run(server):
 
 def test_a_rush_of_browsers_is_served(server):
     last, failed = classroom.burst(server, opens=10, within=0.5)
-    assert failed == []
+    assert failed == [], server.said
     assert last < 60.0
 
 

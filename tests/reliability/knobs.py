@@ -29,19 +29,16 @@ def rows(share: float, seed: int = 0) -> Rows:
 
 
 def _on_pages(count: int, seed: int) -> list[str]:
+    compared = count // 8
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"GRADIENT_LAB_CACHE": folder, "GRADIENT_LAB_ENGINE": "in_thread"}
         state.runner.clear()
         try:
-            lessons, compared = count - count // 8, count // 8
-            wrong = [
-                fault
-                for lesson, asked in links.generated(lessons, seed + 1)
-                for fault in links.page_objections(lesson.slug, asked)
+            found = [
+                links.page_objections(each.slug, asked) for each, asked in links.generated(count - compared, seed + 1)
             ]
-            return wrong + [
-                f for asked in links.comparisons(compared, seed) for f in links.comparison_objections(asked)
-            ]
+            found += [links.comparison_objections(asked) for asked in links.comparisons(compared, seed)]
         finally:
             state.runner().close()
             state.runner.clear()
+    return [fault for faults in found for fault in faults]

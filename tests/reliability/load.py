@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.load import classroom
-from tests.load.classroom import Server, Tally, serving
+from tests.load.classroom import Server, serving
 from tests.reliability.table import Row, Rows, share_of
 
 SESSIONS = (30, 100)
@@ -37,21 +37,14 @@ def _class(server: Server, sessions: int, seconds: float) -> Row:
     tally = classroom.in_class(server, sessions, seconds)
     busy = (server.cpu_seconds - used) / seconds
     wrong = [*tally.failed, *classroom.lost(server, tally)]
-    slow = [
-        f"95 of 100 {name} within {1000 * _p95(found):.0f} ms"
-        for name, found in _timed(tally)
-        if _p95(found) > PROMISED
-    ]
-    figure = "; ".join(f"{name}: {classroom.quantiles(found)}" for name, found in _timed(tally))
+    timed = {"page": tally.scripts, "refresh": tally.refreshes}
+    slow = [f"{name}: p95 {1000 * _p95(found):.0f} ms" for name, found in timed.items() if _p95(found) > PROMISED]
+    figure = "; ".join(f"{name}: {classroom.quantiles(found)}" for name, found in timed.items())
     figure += f"; {len(tally.failed)} failed, {len(wrong) - len(tally.failed)} lost of {len(tally.done)} runs done"
     figure += f"; {100 * busy:.0f} % of a core, {server.megabytes:.0f} MB, {server.threads} threads"
     tried = f"{sessions} sessions, {seconds:.0f} s, {len(tally.scripts):,} pages, {len(tally.refreshes):,} refreshes"
     promise = "p95 under 100 ms, 0 failed, 0 lost"
     return Row("a class at work while it trains", tried, figure, promise, not wrong + slow, wrong[:20] + slow)
-
-
-def _timed(tally: Tally) -> list[tuple[str, list[float]]]:
-    return [("page", tally.scripts), ("refresh", tally.refreshes)]
 
 
 def _p95(seconds: list[float]) -> float:
