@@ -27,7 +27,7 @@ def rows(share: float) -> Rows:
         with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
             yield _class(server, sessions, seconds)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
-        yield _burst(server, share_of(100, share, 20) if share < 1 else 100)
+        yield _burst(server, 100)
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as server:
         yield _visits(server, share_of(1000, share, 50))
 
