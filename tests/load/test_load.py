@@ -12,7 +12,7 @@ def server(tmp_path_factory):
 
 
 def test_a_class_at_work_loses_no_session_and_no_run(server):
-    tally = classroom.in_class(server, sessions=8, seconds=4.0, arrive=1.0, think=(0.1, 0.8))
+    tally = classroom.in_class(server, sessions=8, seconds=3.0, arrive=1.0, think=(0.1, 0.8))
     assert tally.failed == [], server.said
     assert len(tally.opened) == 8
     assert tally.presses >= 1
