@@ -44,7 +44,8 @@ def _class(server: Server, sessions: int, seconds: float) -> Row:
     figure += f"; {100 * busy:.0f} % of a core, {server.megabytes:.0f} MB, {server.threads} threads"
     tried = f"{sessions} sessions, {seconds:.0f} s, {len(tally.scripts):,} pages, {len(tally.refreshes):,} refreshes"
     promise = "p95 under 100 ms, 0 failed, 0 lost"
-    return Row("a class at work while it trains", tried, figure, promise, not wrong + slow, wrong[:20] + slow)
+    log = [server.said] if tally.failed else []
+    return Row("a class at work while it trains", tried, figure, promise, not wrong + slow, wrong[:20] + slow + log)
 
 
 def _p95(seconds: list[float]) -> float:
