@@ -1,4 +1,5 @@
 # make run    start the app on a fresh machine (Python 3.11 or newer): venv, packages, server
+# make classroom   the same for a class: on the network, with a class code, a teacher's code and a QR code of the address
 # make test   pass everything: format, lint, types, tests (a real browser among them)
 # make bench  print the measured figures of the README again
 # make reliability   every promise at full length, in one table (hours); SHARE=0.01 for a quick look
@@ -9,11 +10,16 @@ PORT ?= 8501
 SHARE ?= 1
 BIN := .venv/bin
 
-.PHONY: run test bench reliability load gallery
+.PHONY: run classroom test bench reliability load gallery
 
 run: .venv/app
 	@echo "Gradient Lab: http://127.0.0.1:$(PORT)"
 	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
+
+# Without Streamlit's own greeting: it asks a server on the internet for this network's address.
+classroom: .venv/app
+	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true --server.address 0.0.0.0 \
+		--logger.hideWelcomeMessage true
 
 test: .venv/tests
 	$(BIN)/ruff format --check .

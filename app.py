@@ -5,13 +5,18 @@ import gc
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import streamlit as st
+from starlette.middleware import Middleware
 
 from core.ui import state
+from core.ui.door import CodeError
+from core.ui.gate import Gate
+from core.ui.invitation import AddressError
 from core.ui.routes import routes
 
 COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
@@ -25,6 +30,8 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
     collector = asyncio.create_task(_collect())
+    if invited is not None:
+        print(invited.text(colours=sys.stdout.isatty()), flush=True)
     yield {"runner": runner}
     collector.cancel()
     with suppress(asyncio.CancelledError):
@@ -53,4 +60,14 @@ async def _collect() -> None:
         await asyncio.to_thread(gc.collect)
 
 
-app = st.App("pages/main.py", lifespan=lifespan, routes=routes(state.runner))
+try:
+    invited = state.invited()
+except (CodeError, AddressError) as error:
+    sys.exit(str(error))  # whoever starts the server gave it something that cannot be used
+
+app = st.App(
+    "pages/main.py",
+    lifespan=lifespan,
+    routes=routes(state.runner),
+    middleware=[Middleware(Gate, door=state.door)],
+)

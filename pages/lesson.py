@@ -5,8 +5,8 @@ from functools import partial
 import streamlit as st
 
 from core.lesson import AnyLesson
+from core.ui import classroom, state
 from core.ui import lesson_parts as parts
-from core.ui import state
 from core.ui.knob_panel import knob_panel
 from core.ui.player import player
 from pages import compare
@@ -51,4 +51,5 @@ def show(lesson: AnyLesson) -> None:
     parts.theory_and_code(lesson)
     if run is not None:
         parts.take_home(run)
+    classroom.link_for_class(lesson, knobs)
     parts.neighbours(lesson, page)

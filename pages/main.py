@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("gallery.py", title="Gallery"),
             compare.page(lesson.page),
             st.Page("runs.py", title="Runs"),
+            st.Page("classroom.py", title="Classroom", visibility="visible" if state.teacher() else "hidden"),
         ],
     },
     position="top",

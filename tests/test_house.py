@@ -1,6 +1,7 @@
 """The promises of the house that a reader can see in its imports."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,13 @@ def test_the_readme_names_every_file_of_the_house():
     for path in SOURCES:
         if path.name not in ("__init__.py",) and path.parts[-2] not in ("lessons", "pages", "scripts"):
             assert path.name in tree, f"{path.relative_to(ROOT)} lacks its remark in README.md"
+
+
+def test_every_promise_of_security_names_tests_that_there_are():
+    promises = (ROOT / "SECURITY.md").read_text().split("## Settings")[0]
+    named, path = 0, ROOT
+    for file, name, cut in re.findall(r"`(tests/[\w/]+\.py)?(?:::)?(test_\w+)?(…)?`", promises):
+        path = ROOT / file if file else path
+        assert re.search(rf"^def {name}{'' if cut else '[(]'}" if name else ".", path.read_text(), re.M), (file, name)
+        named += bool(name)
+    assert named > 20

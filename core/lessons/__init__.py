@@ -10,6 +10,7 @@ from core.lessons import (
     dying_relu,
     overfitting_cures,
     perceptron,
+    scaling,
     vanishing_gradients,
     width_and_interpolation,
 )
@@ -23,6 +24,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
     depth_vs_width.LESSON,
+    scaling.LESSON,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}

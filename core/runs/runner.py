@@ -114,10 +114,12 @@ class Runner:
 
     Attributes:
         changed: a condition whose waiters wake at each frame and whenever a run changes its state.
+        paused: whether new runs are only taken from those who always may; what is in line is still worked off.
     """
 
     def __init__(self, store: Store, engine: Engine, lessons: Mapping[str, AnyLesson]) -> None:
         self.store, self.engine, self.lessons = store, engine, lessons
+        self.paused = False
         self.changed = threading.Condition()  # also guards all that follows, and what is written to runs
         self._line = Line()
         self._running: Job | None = None
@@ -130,7 +132,14 @@ class Runner:
     # ---- asking ------------------------------------------------------------------------------------------------
 
     def submit(
-        self, lesson: AnyLesson, knobs: Knobs, *, device: str = "auto", fresh: bool = False, asker: str = ""
+        self,
+        lesson: AnyLesson,
+        knobs: Knobs,
+        *,
+        device: str = "auto",
+        fresh: bool = False,
+        asker: str = "",
+        always: bool = False,
     ) -> Run:
         """The run of these knobs: stored, joined, or new and in line.
 
@@ -140,12 +149,13 @@ class Runner:
             device: "auto" or a device by name.
             fresh: train even if it is stored, and replace what is.
             asker: who wants it.
+            always: whether it is taken in a pause too.
 
         Raises:
             CostError: it is too large.
             DataError: its data set is not here.
             DeviceError: there is no such device.
-            QueueFull: too many wait already.
+            QueueFull: too many wait already, or new runs are paused.
         """
         if self.lessons.get(lesson.slug) is not lesson:
             raise LookupError(f"{lesson.slug} is not the lesson of that name in the curriculum; train that one.")
@@ -166,7 +176,7 @@ class Runner:
             # Again: of a class that presses Run together, all but one find that another was quicker.
             if (present := self._present(key, fresh, asker)) is not None:
                 return present
-            self._make_sure_of_room(asker)
+            self._make_sure_of_room(asker, always)
             self._line.put(Job(run, asker, where, seconds, fresh))
             self.changed.notify_all()
         return run
@@ -202,6 +212,14 @@ class Runner:
                 self._line.remove(job)
                 self._end(run, State.STOPPED)
             return True
+
+    def clear(self) -> int:
+        """Send away all who wait; what trains goes on. Returns how many runs that were."""
+        with self.changed:
+            waiting = self._line.order()
+            for job in waiting:
+                self.stop(job.run, None)
+            return len(waiting)
 
     # ---- looking -----------------------------------------------------------------------------------------------
 
@@ -287,7 +305,9 @@ class Runner:
         run = self._recent.get(key)
         return run if run is not None and run.state is State.DONE and not fresh else None
 
-    def _make_sure_of_room(self, asker: str) -> None:
+    def _make_sure_of_room(self, asker: str, always: bool) -> None:
+        if self.paused and not always:
+            raise QueueFull("The teacher has paused new runs; what is stored opens as before, so look at one of those.")
         jobs = self._line.order()
         own = [job for job in jobs if job.asker == asker]
         if self._closing:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.knobs import Knob, KnobError, Knobs, spell
 from core.lesson import AnyLesson
 from core.ui import state
+from core.ui.cards import as_text
 
 
 def presets(lesson: AnyLesson, current: Knobs | None) -> None:
@@ -27,29 +28,41 @@ def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     news = ""
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
+        state.fix_by_link(lesson, from_link)
         state.fill_widgets(lesson, from_link)
     declared = lesson.knobs.declared()
+    hidden = state.hidden(lesson)
+    offered = [knob for knob in declared if knob.name not in hidden]
     top = st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets")
-    shown = [knob for knob in declared if knob.shown]
+    shown = [knob for knob in offered if knob.shown]
     shares = [1.6 if knob.kind == "list" else 1 for knob in shown]
-    for column, knob in zip(st.columns(shares, gap="medium"), shown, strict=True):
+    for column, knob in zip(st.columns(shares, gap="medium") if shares else (), shown, strict=True):
         with column:
             _widget(lesson, knob)
     with top:
         presets(lesson, _set_to(lesson, declared)[0])
-        with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
-            for knob in declared:
-                if not knob.shown:
+        more = [knob for knob in offered if not knob.shown]
+        if more:
+            with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
+                for knob in more:
                     _widget(lesson, knob)
+    _fixed(lesson, [knob for knob in declared if knob.name in hidden])
     knobs, sentence = _set_to(lesson, declared)
     if knobs is not None:
         state.write_link(lesson, knobs)
     return knobs, sentence or news
 
 
+def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
+    """What this link does not let the reader turn."""
+    if knobs:
+        said = " · ".join(f"{as_text(knob.label)} = {as_text(spell(state.knob_value(lesson, knob)))}" for knob in knobs)
+        st.caption(f":material/lock: Fixed by this link: {said}")
+
+
 def _set_to(lesson: AnyLesson, declared: Sequence[Knob]) -> tuple[Knobs | None, str]:
     """What the widgets say now, or the sentence that says why it cannot be."""
-    values = {knob.name: state.widget_value(lesson, knob) for knob in declared}
+    values = {knob.name: state.knob_value(lesson, knob) for knob in declared}
     try:
         knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
     except KnobError as error:
@@ -62,7 +75,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
     label = knob.label[0].upper() + knob.label[1:]
     help = knob.help[0].upper() + knob.help[1:] + "."
     kept: Any = {"key": state.widget_key(lesson, knob), "help": help, "persist_state": "session"}
-    value = state.widget_value(lesson, knob)
+    value = state.knob_value(lesson, knob)
     if knob.kind == "list" and knob.choices:
         st.pills(label, knob.choices, selection_mode="multi", wrap=True, **kept)
     elif knob.kind == "list" and knob.item == "str":

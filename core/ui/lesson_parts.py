@@ -25,6 +25,7 @@ from core.ui.kept import kept
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
 from core.ui.run_json import Part
+from core.ui.state import HUNT, PREDICTION
 
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
@@ -73,7 +74,7 @@ def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
     if knobs is None:
         return
     try:
-        run = state.runner().submit(lesson, knobs, asker=state.asker())
+        run = state.runner().submit(lesson, knobs, asker=state.asker(), always=state.teacher())
     except (CostError, DataError, DeviceError, QueueFull) as error:
         st.error(str(error), icon=":material/block:")
         return
@@ -132,13 +133,13 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
         return
     lies = data.undecoded(name)
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
-        if lies is None:
-            st.markdown(f"**{name}** is not on this machine yet.", width="content")
-            doing, wanted = "Downloading", st.button("Download it", key="download", icon=":material/download:")
-        else:
-            said = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
-            st.markdown(said, width="content")
-            doing, wanted = "Decoding", st.button("Decode it", key="download", icon=":material/image:")
+        words = f"**{name}** is not on this machine yet."
+        doing, label, icon = "Downloading", "Download it", ":material/download:"
+        if lies is not None:
+            words = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
+            doing, label, icon = "Decoding", "Decode it", ":material/image:"
+        st.markdown(words if state.teacher() else f"{words} That is for your teacher to do.", width="content")
+        wanted = state.teacher() and st.button(label, key="download", icon=icon)
         st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
     if not wanted:
         return
@@ -156,7 +157,9 @@ def _show(bar: DeltaGenerator, doing: str, share: float) -> None:
 
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
-    state.fill_widgets(lesson, knobs.model_copy(update={"dataset": "digits"}))
+    other = knobs.model_copy(update={"dataset": "digits"})
+    state.fix(lesson, other, state.hidden(lesson))
+    state.fill_widgets(lesson, other)
 
 
 def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
@@ -175,6 +178,8 @@ def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
 
 def predict(lesson: AnyLesson, run: Run | None) -> None:
     """One question before the reveal; skipping it costs nothing."""
+    if PREDICTION in state.hidden(lesson):
+        return
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="predict"):
         st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
         key = f"{lesson.slug}/prediction"
@@ -216,6 +221,8 @@ def _claim(claim: Claim) -> None:
 
 def hunt(lesson: AnyLesson) -> None:
     """The notebook's mistakes; the cause comes last, step by step."""
+    if HUNT in state.hidden(lesson):
+        return
     with st.expander("What the notebook got wrong", icon=":material/search:"):
         st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
         for number, mistake in enumerate(lesson.hunt, start=1):
@@ -266,7 +273,7 @@ def take_home(run: Run) -> None:
         )
 
 
-@kept(weigh=lambda table: 0)
+@kept(weigh=lambda table: 0)  # twenty lines
 def _origins(part: Part, saved: bool) -> pd.DataFrame:
     """`provenance` as a table. Kept: pandas takes a millisecond to make it, and every look at a page shows it."""
     return pd.DataFrame(provenance(part.run))

@@ -26,6 +26,8 @@ EVERYWHERE = """
 .gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; }
 .gl-files a { color: inherit; }
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
+.gl-qr { display: block; max-width: 100%; border-radius: .5rem; background: #fff; }
+.gl-invited { margin: .6rem 0 0; text-align: center; font-size: clamp(1.4rem, 5vw, 2.6rem); line-height: 1.3; }
 .gl-beside { overflow-x: auto; }
 .gl-beside table { border-collapse: collapse; font-size: .93rem; line-height: 1.35; }
 .gl-beside th, .gl-beside td { padding: .35rem 1.6rem .35rem 0; text-align: left; vertical-align: top; }

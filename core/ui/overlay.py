@@ -157,7 +157,6 @@ def compared(runs: Sequence[Run], asked: Sequence[str] = ()) -> dict[str, Any]:
     }
 
 
-@kept()
 def compared_json(parts: tuple[Part, ...], asked: tuple[str, ...]) -> str:
     """The same as text."""
     return json.dumps(compared([part.run for part in parts], asked), allow_nan=False, separators=(",", ":"))

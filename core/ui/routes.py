@@ -34,6 +34,11 @@ from core.ui.thumbnail import thumbnail
 COUNT = re.compile(r"[0-9]{1,9}")
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
+# What a browser opens by itself, such as a picture in a tab of its own, is taken for nothing else and runs no script.
+ALONE = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
+}
 
 PLAYER = Path(__file__).parent / "player"
 ASSETS = {
@@ -167,13 +172,24 @@ def _body(part: Part, head: str) -> bytes:
     return f"{head[:-1]},{charts_json(part)[1:]}".encode()
 
 
+@kept(weigh=lambda packed: len(packed.body))
+def _ended(part: Part, head: str) -> "Packed":
+    """The answer of a run that has ended. Kept, since to pack it takes up to 0.2 s, and a class asks for it."""
+    return Packed.of(_body(part, head))
+
+
 def _comparison(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson, overlaid."""
     found = _compared(request, runs)
     if isinstance(found, Response):
         return found
-    parts = tuple(Part.of(run, 0) for run in found)
-    return _final(request, _overlaid(parts, _series(request)))
+    return _final(request, _overlaid(tuple(Part.of(run, 0) for run in found), _series(request)))
+
+
+@kept(weigh=lambda packed: len(packed.body))
+def _overlaid(parts: tuple[Part, ...], asked: tuple[str, ...]) -> "Packed":
+    """That answer. Kept, since a class looks at one comparison at the same moment."""
+    return Packed.of(compared_json(parts, asked).encode())
 
 
 def _comparison_to_keep(request: Request, runs: Runs) -> Response:
@@ -206,7 +222,7 @@ def _picture(request: Request, runs: Runs) -> Response:
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
     part = Part.of(run, 0)
-    headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store"}
+    headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store", **ALONE}
     return Response(_drawn(part), headers=headers, media_type="image/svg+xml")
 
 
@@ -251,7 +267,7 @@ def _to_go(request: Request, runs: Runs) -> Response:
 
 def _file(content: bytes, name: str, media_type: str) -> Response:
     """Something to keep, not to look at here."""
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Content-Type-Options": "nosniff"}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **ALONE}
     return Response(content, headers=headers, media_type=media_type)
 
 
@@ -269,6 +285,13 @@ def _drawn(part: Part) -> str:
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 
+def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
+    also = {**headers, "Vary": "Accept-Encoding", **ALONE}
+    if len(body) > WORTH_PACKING and _takes_gzip(request):
+        body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
+    return Response(body, status, also, media_type="application/json")
+
+
 class Packed(NamedTuple):
     """What never changes again."""
 
@@ -281,30 +304,12 @@ class Packed(NamedTuple):
         return cls(f'"{hashlib.sha256(body).hexdigest()[:32]}"', gzip.compress(body, 6, mtime=0))
 
 
-@kept(weigh=lambda found: len(found.body))
-def _ended(part: Part, head: str) -> Packed:
-    """The answer about a run that has ended. To pack it may take 0.2 s, and a whole class asks for it."""
-    return Packed.of(_body(part, head))
-
-
-@kept(weigh=lambda found: len(found.body))
-def _overlaid(parts: tuple[Part, ...], series: tuple[str, ...]) -> Packed:
-    return Packed.of(compared_json(parts, series).encode())
-
-
-def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
-    also = {**headers, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
-    if len(body) > WORTH_PACKING and _takes_gzip(request):
-        body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
-    return Response(body, status, also, media_type="application/json")
-
-
 def _final(request: Request, found: Packed) -> Response:
     """Something that never changes again: sent once to each browser."""
     headers = {"Cache-Control": "no-cache", "ETag": found.tag}
     if _known(request, found.tag):
         return Response(status_code=304, headers=headers)
-    headers |= {"Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+    headers |= {"Vary": "Accept-Encoding", **ALONE}
     if not _takes_gzip(request):
         return Response(gzip.decompress(found.body), headers=headers, media_type="application/json")
     return Response(found.body, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
@@ -312,7 +317,7 @@ def _final(request: Request, found: Packed) -> Response:
 
 def _refuse(status: int, sentence: str) -> Response:
     body = json.dumps({"error": sentence}).encode()
-    return Response(body, status, {"Cache-Control": "no-store"}, media_type="application/json")
+    return Response(body, status, {"Cache-Control": "no-store", **ALONE}, media_type="application/json")
 
 
 def _known(request: Request, tag: str) -> bool:

@@ -21,13 +21,8 @@ EVERY = 1.0  # seconds between two looks at the line
 
 @st.fragment(run_every=EVERY)
 def live(page: PageOf) -> None:
-    """What trains and what waits, with place, progress and time left; then what failed or was stopped."""
-    runs = state.runner().live()
-    st.subheader("In line", anchor=False)
-    if not runs:
-        st.caption("Nothing trains now.")
-    for run in runs:
-        _live_row(run, page)
+    """What trains and what waits; then what failed or was stopped."""
+    line(page)
     ended = [run for run in state.runner().recent() if run.state is not State.DONE]
     ended += [run for run in state.runner().store.interrupted() if run.key not in {each.key for each in ended}]
     if ended:
@@ -39,10 +34,21 @@ def live(page: PageOf) -> None:
             _open(run.lesson, run, page)
 
 
-def _live_row(run: Run, page: PageOf) -> None:
+def line(page: PageOf, operator: bool = False) -> None:
+    """What trains and what waits, with place, progress and time left; the operator sees for whom, and stops any."""
+    runs = state.runner().live()
+    st.subheader("In line", anchor=False)
+    if not runs:
+        st.caption("Nothing trains now.")
+    for run in runs:
+        _live_row(run, page, operator)
+
+
+def _live_row(run: Run, page: PageOf, operator: bool) -> None:
     runner = state.runner()
     words, bar, link, stop = st.columns([4, 3, 1, 1], vertical_alignment="center")
-    words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}")
+    asked = f"  \nfor {', '.join(state.short_name(each) for each in tuple(run.askers))}" if operator else ""
+    words.markdown(f"**{run.lesson.title}** · {cards.as_text(run.lesson.name_of(run.knobs))}{asked}")
     left = runner.seconds_left(run)
     place = runner.place(run)
     when = "" if left is None else f"{spell_seconds(left)} {'until it starts' if place else 'left'}"
@@ -50,11 +56,9 @@ def _live_row(run: Run, page: PageOf) -> None:
     bar.progress(min(1.0, run.recording.progress), " · ".join(filter(None, (where, when))))
     with link:
         _open(run.lesson, run, page)
-    mine = state.asker() in run.askers
-    if stop.button(
-        "Stop", key=f"stop/{run.key}", disabled=not mine, help=None if mine else "Others asked for this run."
-    ):
-        runner.stop(run, state.asker())
+    may = operator or state.asker() in run.askers
+    if stop.button("Stop", key=f"stop/{run.key}", disabled=not may, help=None if may else "Others asked for this run."):
+        runner.stop(run, None if operator else state.asker())
         st.rerun(scope="fragment")
 
 
@@ -80,6 +84,9 @@ def find_again(page: PageOf) -> None:
 def bring_in(page: PageOf) -> None:
     """A field for a run that was trained on another server, as a file."""
     st.subheader("Bring a run from another server", anchor=False)
+    if not state.teacher():
+        st.caption("In a class the teacher does this: a run that is brought is shown to all.")
+        return
     with st.form("import", clear_on_submit=True, border=False):
         file = st.file_uploader(
             "Its file, from “Take it home” there",
@@ -107,7 +114,10 @@ def bring_in(page: PageOf) -> None:
 
 
 def stored(page: PageOf, compare: "st.Page") -> None:
-    """Everything on disk, newest first, a page at a time; each can be opened, and compared with others."""
+    """Everything on disk, newest first, a page at a time; each can be opened, and compared with others.
+
+    The teacher pins what shall stay when room is made for new runs.
+    """
     runs = [each for each in state.runner().store.list() if each.origin == "runs"]
     st.subheader("Stored on this server", anchor=False)
     if not runs:
@@ -115,10 +125,30 @@ def stored(page: PageOf, compare: "st.Page") -> None:
         return
     pages = (len(runs) + PER_PAGE - 1) // PER_PAGE
     number = st.pagination(pages, key="stored_page") if pages > 1 else 1
+    pinned, teacher = state.runner().store.pinned, state.teacher()
     for run in runs[(number - 1) * PER_PAGE : number * PER_PAGE]:
-        words, when, link, beside = st.columns([5, 3, 1, 1], vertical_alignment="center")
-        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}")
+        words, when, link, beside, *last = st.columns([5, 3, 1, 1, 1][: 4 + teacher], vertical_alignment="center")
+        mark = " :blue-badge[pinned]" if run.key in pinned else ""
+        words.markdown(f"**{run.lesson.title}** · {run.lesson.name_of(run.knobs)}{cards.badge(run)}{mark}")
         when.caption(f"{run.created:%Y-%m-%d %H:%M} UTC · {cards.trained(run)}")
         with link:
             _open(run.lesson, run, page)
         beside.page_link(compare, label="Compare", query_params={"runs": run.key})
+        for column in last:
+            with column:
+                _pin(run.key, run.key in pinned)
+
+
+def _pin(key: str, pinned: bool) -> None:
+    """A button that keeps a run, or lets it go when its turn comes."""
+    label, icon = ("Unpin", ":material/keep_off:") if pinned else ("Pin", ":material/keep:")
+    help = "A pinned run stays when room is made for new ones."
+    if not st.button(label, key=f"pin/{key}", icon=icon, type="tertiary", help=help):
+        return
+    store = state.runner().store
+    try:
+        store.unpin(key) if pinned else store.pin(key)
+    except StoreError as error:
+        st.error(str(error), icon=":material/block:")
+    else:
+        st.rerun()

@@ -4,8 +4,10 @@ Nothing that is needed later lives only here: the link carries lesson, knobs, ru
 laptop finds the same page.
 """
 
+import hashlib
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import streamlit as st
@@ -17,9 +19,15 @@ from core.runs import engines
 from core.runs.run import RUN_ID
 from core.runs.runner import Runner
 from core.runs.store import Store
+from core.ui.door import Door
+from core.ui.gate import ASKER, ASKER_ID, TICKET
+from core.ui.invitation import Invitation, invitation
 
 COMPARISON = ("lesson", "runs", "series")
-RESERVED = ("run", "before", "frame", "projector", "embed", "embed_options")
+HIDE = "hide"
+"""What a link calls the parts of a lesson page that it takes away: names of knobs, and these two."""
+PREDICTION, HUNT = "prediction", "hunt"
+RESERVED = ("run", "before", "frame", "projector", "code", "embed", "embed_options")
 
 
 @st.cache_resource(show_spinner=False)
@@ -28,9 +36,39 @@ def runner() -> Runner:
     return Runner(Store.default(LESSONS), engines.chosen(), LESSONS)
 
 
+@st.cache_resource(show_spinner=False)
+def door() -> Door:
+    """The door of this server: it has codes where a network can reach it."""
+    return Door.chosen(os.environ, st.get_option("server.address"))
+
+
+@st.cache_resource(show_spinner=False)
+def invited() -> Invitation | None:
+    """How a class finds this server; None where it serves its own machine alone."""
+    codes = door().codes
+    bound, port = st.get_option("server.address"), st.get_option("server.port")
+    return None if codes is None else invitation(codes, bound or "", port)
+
+
 def asker() -> str:
-    """Who is pressing the buttons: a random name for this browser session, told to nobody."""
-    return str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+    """Who is pressing the buttons: a random name that this browser keeps, or, without cookies, this session's."""
+    kept = cookies().get(ASKER, "")
+    return kept if ASKER_ID.fullmatch(kept) else str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+
+
+def short_name(of: str) -> str:
+    """What tells askers apart on the screen, and lets nobody press Stop in their name."""
+    return "you" if of == asker() else f"student {hashlib.sha256(of.encode()).hexdigest()[:4]}"
+
+
+def teacher() -> bool:
+    """Whether whoever looks may do what only the teacher may: with a ticket, or at the server's own machine."""
+    return door().role(cookies().get(TICKET, "")) == "teacher"
+
+
+def cookies() -> dict[str, str]:
+    """What the browser showed when it opened this page."""
+    return st.context.cookies.to_dict()
 
 
 def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
@@ -38,7 +76,7 @@ def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
 
     A link that cannot be used loses only what is wrong in it: the other knobs stay.
     """
-    asked: dict[str, Any] = dict(_said())
+    asked: dict[str, Any] = {name: value for name, value in _said().items() if name != HIDE}
     sentence = ""
     while True:
         try:
@@ -69,6 +107,22 @@ def fill_widgets(lesson: AnyLesson, knobs: Knobs) -> None:
         st.session_state[widget_key(lesson, knob)] = list(value) if knob.kind == "list" else value
 
 
+def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> None:
+    """Take off the page what the link hides; its knobs keep the values that the link gives them."""
+    fix(lesson, knobs, frozenset(st.query_params.get(HIDE, "").split(",")))
+
+
+def fix(lesson: AnyLesson, knobs: Knobs, names: Collection[str]) -> None:
+    """Take these knobs and parts off the page of a lesson; the knobs keep the values that they have here."""
+    parts = [name for name in (*lesson.knobs.model_fields, PREDICTION, HUNT) if name in names]
+    st.session_state[f"{lesson.slug}/fixed"] = {name: getattr(knobs, name, None) for name in parts}
+
+
+def hidden(lesson: AnyLesson) -> Collection[str]:
+    """The knobs and parts that the page of a lesson does not show."""
+    return tuple(st.session_state.get(f"{lesson.slug}/fixed", {}))
+
+
 def link_is_news(lesson: AnyLesson) -> bool:
     """Whether the link says other knobs than this page last wrote there: somebody opened a link.
 
@@ -84,9 +138,10 @@ def _said() -> dict[str, str]:
     return {name: st.query_params[name] for name in st.query_params if name not in RESERVED}
 
 
-def widget_value(lesson: AnyLesson, knob: Knob) -> Any:
-    """What a knob's widget holds now."""
-    return st.session_state[widget_key(lesson, knob)]
+def knob_value(lesson: AnyLesson, knob: Knob) -> Any:
+    """What a knob is set to now: by its widget, or for good where it is off the page."""
+    fixed: dict[str, Any] = st.session_state.get(f"{lesson.slug}/fixed", {})
+    return fixed[knob.name] if knob.name in fixed else st.session_state[widget_key(lesson, knob)]
 
 
 def knobs_in_link(lesson: AnyLesson, knobs: Knobs) -> dict[str, str]:
@@ -96,8 +151,10 @@ def knobs_in_link(lesson: AnyLesson, knobs: Knobs) -> dict[str, str]:
 
 
 def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
-    """Make the link say these knobs."""
+    """Make the link say these knobs, and what it hides."""
     wanted = knobs_in_link(lesson, knobs)
+    if hidden(lesson):
+        wanted[HIDE] = ",".join(hidden(lesson))
     for name in _said():
         if name not in wanted:
             del st.query_params[name]
@@ -142,6 +199,11 @@ def begin(key: str, value: Any, news: bool = False) -> None:
     That is said anew each time: right after a change of pages Streamlit forgets values that no reader has set by hand.
     """
     st.session_state[key] = value if news or key not in st.session_state else st.session_state[key]
+
+
+def held(key: str) -> Any:
+    """What a widget holds now, for its callback."""
+    return st.session_state[key]
 
 
 def run_in_link() -> str | None:

@@ -1,10 +1,11 @@
 """What a reader waits for, with a real server and a real Chromium.
 
-    python tests/benchmarks/bench_app.py [slug ...]
+    python tests/benchmarks/bench_app.py [cold | presses | lists | slug ...]
 
-Prints medians of five rounds: from the command to the first page; for each lesson from Run to the first live point,
-from a pressed preset to its stored run, from a link to a stored run on the screen, and the bytes of a refresh; then the
-gallery and the runs page with a thousand runs stored. Needs Debian's chromium and PyPI's playwright.
+Prints medians of five rounds (`ROUNDS`): from the command to the first page; from a press to what it shows, the first
+press on a fresh server apart; for each lesson from Run to the first live point, from a pressed preset to its stored
+run, from a link to a stored run on the screen, and the bytes of a refresh; then the gallery and the runs page with a
+thousand runs stored. Needs Debian's chromium and PyPI's playwright.
 """
 
 import functools
@@ -30,7 +31,10 @@ from core.runs.store import Store
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-POINTS = "() => document.querySelector('.js-plotly-plot')?.data?.some((t) => t.x && t.x.length && !t.meta?.reference)"
+POINTS = """() => document.querySelector('.js-plotly-plot')?.data?.some(
+  (t) => (t.y?.length || t.y?.bdata || t.z?.length) && !t.meta?.reference)"""
+NAMED = "(name) => document.querySelector('.js-plotly-plot')?.data?.some((t) => t.name === name && t.x?.length)"
+COMPARED = LESSONS["width-and-interpolation"]  # two of its runs are laid over each other
 STORED = 1000
 
 
@@ -74,25 +78,37 @@ def is_live(answer):
     )
 
 
-def a_run(browser, base, slug, seed, sizes):
-    """Seconds from Run to the first live point, and the link to the run once it has ended."""
+def live_point(browser, base, slug, seed):
+    """Seconds from Run to the first live point; the page, which goes on."""
     page = browser.new_page()
     page.goto(f"{base}/{slug}?seed={seed}")
     run = page.get_by_role("button", name="Run · about")
     run.or_(page.get_by_role("button", name="Run · under")).wait_for(timeout=60_000)
     page.wait_for_timeout(1500)
     # The page shows the nearest stored run meanwhile; the new one counts from its own first answer.
-    page.on("response", functools.partial(note_refresh, sizes))
     begun = time.perf_counter()
     with page.expect_response(is_live, timeout=60_000):
         page.get_by_role("button", name="Run ·").click()
     page.wait_for_function(POINTS, timeout=60_000)
-    live = time.perf_counter() - begun
+    return time.perf_counter() - begun, page
+
+
+def finished(page):
+    """The link to the run on a page, once it has ended, and the bytes of each refresh until then."""
+    sizes = []
+    page.on("response", functools.partial(note_refresh, sizes))
     page.get_by_text("Claims, checked on this run").wait_for(timeout=120_000)
     page.get_by_text("This run:").first.wait_for(timeout=120_000)
-    link = page.url
+    return page.url, sizes
+
+
+def stopped(page):
+    """End the run on a page: its first point was all that was wanted."""
+    stop = page.get_by_role("button", name="Stop")
+    if stop.count():  # a quick one has ended by itself
+        stop.click()
+    page.get_by_role("button", name="Run ·").wait_for(timeout=60_000)
     page.close()
-    return live, link
 
 
 def drawn_from_a_link(browser, link):
@@ -126,15 +142,56 @@ def drawn_from_a_preset(browser, base, slug):
     return seconds
 
 
+def presses(browser, base):
+    """From a press to what it shows, within one visit: Compare, another line there, the gallery, one of its runs."""
+    times = {}
+
+    def waited(what, press, arrived):
+        begun = time.perf_counter()
+        press()
+        arrived()
+        times.setdefault(what, []).append(time.perf_counter() - begun)
+
+    def drawn(page, name=None):
+        return lambda: page.wait_for_function(POINTS if name is None else NAMED, arg=name, timeout=60_000)
+
+    first, second = (name for name in COMPARED.presets if name in ("Classroom", "Done right"))
+    for _ in range(ROUNDS):
+        page = browser.new_page()
+        page.goto(f"{base}/{COMPARED.slug}")
+        drawn(page)()
+        page.wait_for_timeout(1500)
+        words = page.get_by_text("Choose one more run")
+        waited("Compare with …", page.get_by_role("link", name="Compare with …").click, words.wait_for)
+        page.wait_for_timeout(1000)
+        pair = page.get_by_role("button", name=f"{first} beside {second}")
+        waited("two runs to their curves", pair.click, drawn(page))
+        page.wait_for_timeout(1000)
+        waited("another line", page.get_by_role("button", name="h=512").click, drawn(page, "B h=512"))
+        page.get_by_text("Runs", exact=True).first.click()  # the menu
+        page.wait_for_timeout(500)
+        cards = page.get_by_role("link", name="Change a knob")
+        waited("gallery", page.locator("a[href$='/gallery']").first.click, cards.first.wait_for)
+        page.wait_for_timeout(1000)
+        waited("a run of the gallery to its curves", cards.nth(2).click, drawn(page))
+        page.close()
+    for what, seconds in times.items():
+        print(f"press: {what:35} {seconds[0]:6.2f} s at first, then {median(seconds[1:] or seconds):.2f} s", flush=True)
+
+
 def lesson(browser, base, slug):
     """The four figures of one lesson."""
-    live, stored, sizes = [], [], []
     if "seed" in LESSONS[slug].knobs.model_fields:
+        live = []
         for seed in range(11, 11 + ROUNDS):
-            seconds, link = a_run(browser, base, slug, seed, sizes)
+            seconds, page = live_point(browser, base, slug, seed)
             live.append(seconds)
-            stored.append(drawn_from_a_link(browser, link))
-        print(f"{slug}: Run to first live point     {median(live):6.2f} s")
+            if len(live) < ROUNDS:
+                stopped(page)
+        print(f"{slug}: Run to first live point     {median(live):6.2f} s, {max(live):.2f} s at most")
+        link, sizes = finished(page)
+        page.close()
+        stored = [drawn_from_a_link(browser, link) for _ in range(ROUNDS)]
         print(f"{slug}: link to a stored run drawn  {median(stored):6.2f} s (a new browser tab, page load included)")
         print(f"{slug}: bytes of a refresh          {median(sizes or [0]):6.0f} (median), {max(sizes or [0])} at most")
     pressed = median(drawn_from_a_preset(browser, base, slug) for _ in range(ROUNDS))
@@ -182,26 +239,42 @@ def thousand(browser):
             server.wait()
 
 
+def cold(browser, cache):
+    """From the command to the first page drawn."""
+    seconds = []
+    for _ in range(ROUNDS):
+        begun = time.perf_counter()
+        server, base = start(cache)
+        try:
+            first_page(browser, base)
+            seconds.append(time.perf_counter() - begun)
+        finally:
+            server.terminate()
+            server.wait()
+    print(f"cold start to first page   {median(seconds):6.2f} s", flush=True)
+
+
 def main():
+    asked = sys.argv[1:] or ["cold", "presses", *LESSONS, "lists"]
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as cache:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        cold, servers = [], []
-        for _ in range(ROUNDS):
-            begun = time.perf_counter()
+        if "cold" in asked:
+            cold(browser, cache)
+        if {"presses", *LESSONS} & set(asked):
             server, base = start(cache)
-            servers.append(server)
-            first_page(browser, base)
-            cold.append(time.perf_counter() - begun)
-            if len(servers) < ROUNDS:
+            try:
+                first_page(browser, base)
+                time.sleep(15)  # the training process gets ready behind the first page
+                if "presses" in asked:
+                    presses(browser, base)
+                for slug in LESSONS:
+                    if slug in asked:
+                        lesson(browser, base, slug)
+            finally:
                 server.terminate()
                 server.wait()
-        print(f"cold start to first page   {median(cold):6.2f} s")
-        time.sleep(15)  # the training process gets ready behind the first page
-        for slug in sys.argv[1:] or LESSONS:
-            lesson(browser, base, slug)
-        servers[-1].terminate()
-        servers[-1].wait()
-        thousand(browser)
+        if "lists" in asked:
+            thousand(browser)
         browser.close()
 
 

@@ -5,6 +5,7 @@ Chromium without a GPU, a laptop's window, the scrubber moved at every screen re
 second of the headline chart, with all charts that stand on the screen drawn each time.
 """
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +20,8 @@ from core.runs.run import Run, State
 from core.ui.replay import replay_html
 
 FLAGS = ["--no-sandbox", "--disable-gpu"]
-FRAMES, SECONDS, ROUNDS = 300, 10, 3
+FRAMES, SECONDS = 300, float(os.environ.get("SECONDS", "10"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
 SCRUB = """
 (seconds) => new Promise((done) => {
   const scrubber = document.querySelector(".gl-scrubber");

@@ -66,7 +66,7 @@ def test_run_grows_live_ends_with_claims_and_a_reload_finds_it(base, page):
     page.get_by_role("button", name="Run · instant").wait_for(timeout=WAIT)
 
 
-def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run(base, page):
+def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run_after_a_reload_too(base, page):
     page.goto(base + LONG)
     answers = []
     page.on(
@@ -100,7 +100,8 @@ def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run(base, page):
         page.wait_for_timeout(100)
     assert len(answers) >= refreshes + 10, "the page has stopped asking for what is new"
     assert page.evaluate(look) == zoomed
-    page.get_by_role("button", name="Stop").click()
+    page.reload()  # whoever pressed Run may still press Stop
+    page.get_by_role("button", name="Stop").click(timeout=WAIT)
     expect_state(page, "stopped")
     page.get_by_role("button", name="Stop").wait_for(state="detached", timeout=WAIT)
 

@@ -120,6 +120,21 @@ def test_scrubbing_goes_back_and_never_shrinks_an_axis(page, server):
     points(page, 0, 60)
 
 
+def test_lines_drawn_alone_stand_where_a_whole_redraw_puts_them(page, server):
+    visit(page, server, fresh("e"))
+    points(page, 0, 60)
+    paths = "[...plot.querySelectorAll('.scatterlayer path')].map((path) => path.getAttribute('d'))"
+    plot(page, "(plot.redraws = 0, plot.on('plotly_redraw', () => (plot.redraws += 1)), null)")
+    page.locator(".gl-scrubber").fill("20")
+    points(page, 0, 21)
+    drawn = plot(page, paths)
+    assert plot(page, "plot.redraws") == 0
+    plot(page, "Plotly.redraw(plot).then(() => null)")
+    assert plot(page, "plot.redraws") == 1
+    assert plot(page, paths) == drawn
+    assert max(map(len, drawn)) > 100
+
+
 def test_pictures_switch_with_the_frame(page, server):
     visit(page, server, fresh("e"))
     page.locator(".gl-panel").nth(3).scroll_into_view_if_needed()

@@ -183,8 +183,38 @@ def test_the_operator_stops_a_run_for_all(tmp_path, gate):
         assert ended(runner, run) is State.STOPPED
 
 
+def test_in_a_pause_nothing_new_is_taken_but_what_is_there_is_given_and_the_line_is_worked_off(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
+        assert ended(runner, submit(runner, "good", seed=9)) is State.DONE
+        first = begun(runner, submit(runner, "gate"))
+        waiting = submit(runner, "good", "bea")
+        runner.paused = True
+        with pytest.raises(QueueFull, match="The teacher has paused new runs; what is stored opens as before"):
+            submit(runner, "good", "cleo", seed=1)
+        assert submit(runner, "good", "cleo") is waiting, "what waits can be joined"
+        assert submit(runner, "good", "cleo", seed=9).state is State.DONE
+        taken = runner.submit(runner.lessons["good"], RunKnobs(seed=2), device="cpu", asker="teacher", always=True)
+        gate.opened.set()
+        assert [ended(runner, run) for run in (first, waiting, taken)] == [State.DONE] * 3
+        runner.paused = False
+        assert ended(runner, submit(runner, "good", "cleo", seed=1)) is State.DONE
+
+
+def test_the_line_is_cleared_and_what_trains_goes_on(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
+        assert runner.clear() == 0
+        first = begun(runner, submit(runner, "gate"))
+        waiting = [submit(runner, "good", asker, seed=seed) for seed, asker in enumerate(("ann", "ann", "bea"))]
+        submit(runner, "good", "cleo", seed=2)
+        assert runner.clear() == 3
+        assert [run.state for run in waiting] == [State.STOPPED] * 3
+        assert runner.live() == [first]
+        gate.opened.set()
+        assert ended(runner, first) is State.DONE
+
+
 def test_a_class_that_presses_run_together_trains_once(tmp_path):
-    with running(tmp_path) as runner:
+    with running(tmp_path, gate) as runner:
         runs: list[Run] = []
         barrier = threading.Barrier(30)
 

@@ -60,7 +60,7 @@ def test_a_lesson_opens_with_its_question_its_presets_and_run(slug):
     assert any(label.startswith("Run · ") for label in labels)
 
 
-@pytest.mark.parametrize("page", ["home.py", "gallery.py", "runs.py"])
+@pytest.mark.parametrize("page", ["home.py", "gallery.py", "runs.py", "classroom.py"])
 def test_the_other_pages_stand_without_any_run(page):
     at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
     assert not at.exception

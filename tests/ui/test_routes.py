@@ -347,6 +347,19 @@ def test_what_cannot_be_served_gets_one_sentence(address, status, says):
     assert says in answer.json["error"]
 
 
+@pytest.mark.parametrize(
+    "address",
+    [f"/api/runs/{KEY}", f"/api/runs/{KEY}?since=3", f"/api/runs/{KEY}/thumbnail.svg", f"/api/runs/{MISSING}",
+     f"/api/compare?runs={KEY},{OTHER}", f"/api/runs/{MISSING}/curves.csv", "/api/runs/nonsense"],
+)  # fmt: skip
+def test_what_is_opened_by_itself_is_taken_for_nothing_else_and_runs_no_script(address):
+    headers = ask(address, *pair()).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    policy = headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "sandbox"} <= set(policy)
+    assert not any("script" in each for each in policy)
+
+
 @pytest.mark.parametrize("name", ["..", "%2e%2e", "a" * 15, "g" * 32, "a" * 32 + ".json"])
 def test_a_name_that_is_no_key_is_never_looked_up(name, monkeypatch):
     monkeypatch.setattr(Runs, "get", lambda runs, key: pytest.fail(f"looked up {key}"))

@@ -1,0 +1,144 @@
+"""The parts of the teacher's page, and of a lesson page what only the teacher sees."""
+
+import math
+from collections.abc import Callable
+from html import escape
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import streamlit as st
+
+from core import places
+from core.knobs import Knobs
+from core.lesson import AnyLesson
+from core.runs.keeping import spell_size
+from core.ui import run_list, state
+from core.ui.door import spaced
+from core.ui.gate import DOOR
+from core.ui.invitation import Invitation, qr_svg
+from core.ui.load import Load
+
+PageOf = Callable[[AnyLesson], Any]
+PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second line is no change
+LOOK_AGAIN = 30.0  # seconds between two looks at every stored file
+EVERY = 2.0  # seconds between two looks at the line and the machine
+MOST_IN_QR = 1000  # characters of a link that a phone still reads from a wall
+PARTS = {state.PREDICTION: "the prediction", state.HUNT: "what the notebook got wrong"}
+
+
+def at_the_door() -> None:
+    """For whoever is not the teacher: the way to become it."""
+    st.markdown("This page is the teacher's.")
+    st.html(f'<p class="gl-files"><a href="{DOOR.lstrip("/")}" target="_self">Enter the teacher\'s code</a></p>')
+
+
+def invitation() -> None:
+    """How the class gets here: address, code, QR code; in large for the projector."""
+    invited = state.invited()
+    if invited is None:
+        st.info(
+            "This server answers its own machine alone. `make classroom` opens it to the network, with a class code.",
+            icon=":material/lock:",
+        )
+        return
+    picture, words = st.columns([1, 2], gap="medium", vertical_alignment="center")
+    with picture:
+        _qr(invited.link, "12rem")
+    with words:
+        st.markdown(f"### {invited.address.split('://')[-1]}")
+        st.markdown(f"Class code &nbsp; **{spaced(invited.codes.students)}**")
+        if st.button("Show it to the room", icon=":material/qr_code_2:", type="primary"):
+            _large(invited)
+
+
+@st.dialog("Come in", width="large")
+def _large(invited: Invitation) -> None:
+    host, code = invited.address.split("://")[-1], spaced(invited.codes.students)
+    _qr(invited.link, "min(62vh, 100%); margin: 0 auto")
+    st.html(f'<p class="gl-invited">{escape(host)}<br>code <b>{escape(code)}</b></p>')
+
+
+def _qr(link: str, width: str) -> None:
+    st.html(f'<img class="gl-qr" src="{qr_svg(link)}" alt="QR code of {escape(link)}" style="width: {width}">')
+
+
+def controls() -> None:
+    """Pause new runs, and clear the line."""
+    runner = state.runner()
+    st.subheader("Runs of the class", anchor=False)
+    if state.invited() is not None:
+        state.begin("pause", runner.paused, news=True)  # another page of the teacher's may have turned it
+        st.toggle(
+            "Pause new runs",
+            key="pause",
+            on_change=_pause,
+            help="Students' Run is answered with a sentence. What trains and waits goes on; what is stored opens.",
+        )
+    if st.button("Clear the line", icon=":material/clear_all:", help="Sends away all who wait; what trains goes on."):
+        count = runner.clear()
+        st.toast(f"{count} run{'s' if count != 1 else ''} sent away.", icon=":material/clear_all:")
+
+
+def _pause() -> None:
+    state.runner().paused = bool(state.held("pause"))
+
+
+@st.fragment(run_every=EVERY)
+def watch(page: PageOf) -> None:
+    """Who is here, what this machine bears, and the line, looked at again and again."""
+    pages, load = state.door().pages, Load.now(places.written())
+    waiting = [run for run in state.runner().live() if state.runner().place(run)]
+    with st.container(horizontal=True, gap="medium", key="load"):
+        st.metric("Pages open", pages.total(), f"in {len(pages)} browser{'s' if len(pages) != 1 else ''}", **PLAIN)
+        st.metric("In line", len(waiting))
+        st.metric("Cores wanted", _of(load.busy, lambda busy: f"{busy:.1f}"), f"there are {load.cores}", **PLAIN)
+        st.metric("Memory free", *_share(load.memory), **PLAIN)
+        st.metric("Stored runs", *_stored(), **PLAIN)
+        st.metric("Disk free", *_share(load.disk), **PLAIN)
+    run_list.line(page, operator=True)
+
+
+@st.cache_data(ttl=LOOK_AGAIN, show_spinner=False)
+def _stored() -> tuple[str, str]:
+    """What all runs take, of what they may take."""
+    store = state.runner().store
+    return spell_size(store.taken), f"of {spell_size(store.most)}" if math.isfinite(store.most) else "no quota"
+
+
+def _of(value: float | None, spell: Callable[[float], str]) -> str:
+    return "not known" if value is None else spell(value)
+
+
+def _share(found: tuple[int, int] | None) -> tuple[str, str | None]:
+    return ("not known", None) if found is None else (spell_size(found[0]), f"of {spell_size(found[1])}")
+
+
+def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
+    """A link to this lesson that takes knobs and parts off the page; for the teacher alone."""
+    if knobs is None or not state.teacher():
+        return
+    with st.expander("For a class", icon=":material/groups:"):
+        st.caption(
+            "Choose what students shall not see here. Knobs keep the values that they have now. This keeps a page "
+            "simple and no secret: whoever edits the link sees everything."
+        )
+        labels = {knob.name: knob.label for knob in lesson.knobs.declared()} | PARTS
+        key = f"{lesson.slug}/for_class"
+        state.begin(key, list(state.hidden(lesson)))
+        names = st.pills(
+            "Hide", list(labels), selection_mode="multi", format_func=labels.__getitem__, key=key, wrap=True
+        )
+        query = state.knobs_in_link(lesson, knobs) | ({state.HIDE: ",".join(names)} if names else {})
+        invited = state.invited()
+        link = invited.to(lesson.slug, **query) if invited else f"{_origin()}/{lesson.slug}?{urlencode(query)}"
+        st.code(link.rstrip("?"), language=None, wrap_lines=True)
+        if invited is not None and len(link) <= MOST_IN_QR:
+            _qr(link, "12rem")
+        if state.hidden(lesson):
+            st.button("Show everything here again", on_click=state.fix, args=(lesson, knobs, ()))
+
+
+def _origin() -> str:
+    """Where this page was opened."""
+    parts = urlsplit(st.context.url or "")
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""

@@ -1,0 +1,218 @@
+"""What stands between the network and everything that is served. No Streamlit here.
+
+Every browser gets a name that it keeps (a random one, told to nobody): who pressed Run may press Stop after a reload.
+Where the door has codes, nothing but a sign of life is answered to whoever has not given one; then it has a ticket.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.ui.door import Door, Role, TooManyGuesses
+
+ASKER, TICKET = "gradient_lab_asker", "gradient_lab_ticket"  # cookies
+ASKER_ID = re.compile(r"[0-9a-f]{32}")
+ASKER_KEPT, TICKET_KEPT = 180 * 86400, 12 * 3600  # seconds: a term, a day at school
+
+DOOR = "/door"  # where somebody who is inside gives the teacher's code
+TEACHERS_PAGE = "/classroom"
+OPEN = "/_stcore/health"  # answers "ok"
+UPLOADS = "/_stcore/upload_file"
+MOST_BODY = 4096  # bytes of a form with a code
+MOST_PAGES, MOST_PAGES_EACH = 400, 30  # open at a time, in all and of one browser
+
+FORM = Template((Path(__file__).parent / "door.html").read_text(encoding="utf-8"))
+FORM_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'",
+}
+# A page of another site may not put these pages into a frame, and is not told which of them a link was on.
+CLASS_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "X-Frame-Options": "SAMEORIGIN",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+}
+
+
+class Gate:
+    """ASGI middleware ahead of everything.
+
+    Args:
+        app: what is served.
+        door: gives the door; called at each request, so that nothing starts at import.
+    """
+
+    def __init__(self, app: ASGIApp, door: Callable[[], Door]) -> None:
+        self.app, self.door = app, door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or let it through to the app."""
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request, door = Request(scope, receive), self.door()
+        new = None if _asker(request) or not _is_page(request) else secrets.token_hex(16)
+
+        async def say(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in CLASS_HEADERS.items() if door.codes else ():
+                    headers.setdefault(name, value)
+                if new is not None:
+                    headers.append("Set-Cookie", _cookie(request, ASKER, new, ASKER_KEPT))
+            await send(message)
+
+        answer = None if door.codes is None else await _at_the_door(request, door)
+        await (answer or self.app)(scope, receive, say)
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        visitor, door = HTTPConnection(scope), self.door()
+        asker = _asker(visitor)
+        if door.codes is not None and not _may_connect(visitor, door):
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        door.pages[asker] += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            door.pages[asker] -= 1
+            if not door.pages[asker]:
+                del door.pages[asker]
+
+
+async def _at_the_door(request: Request, door: Door) -> Response | None:
+    """What whoever asks for something is told instead; None: they may have it."""
+    path, role = request.scope["path"], _role(request, door)
+    if path == OPEN:
+        return None
+    given = dict(_query(request)).get("code")
+    if request.method in ("GET", "HEAD") and given is not None:
+        return _let_in(request, door, given, role)
+    if request.method == "POST" and (role is None or path == DOOR):
+        return await _read_form(request, door, role)
+    if path == DOOR:
+        return _form("Only the teacher needs another code here." if role == "student" else "", 200)
+    if role is None:
+        return _refuse(request, "This class has a code; the teacher shows it.", 401)
+    if UPLOADS in path and role != "teacher":
+        return _refuse(request, "Only the teacher brings files to this server; ask for it in class.", 403)
+    crowd = _crowd(request, door)
+    if crowd and role != "teacher" and _is_page(request):
+        return _form(crowd, 503, ask=False)
+    return None
+
+
+async def _read_form(request: Request, door: Door, role: Role | None) -> Response:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MOST_BODY:
+            return _refuse(request, f"That is no code: it has more than {MOST_BODY} bytes; type the class code.", 413)
+    try:
+        given = parse_qs(body.decode("latin-1"), max_num_fields=8).get("code", [""])[0]
+    except ValueError:
+        given = ""
+    return _let_in(request, door, given, role)
+
+
+def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Response:
+    """To the same place, with a ticket; or the form again, with a sentence."""
+    address = request.client.host if request.client else ""
+    try:
+        found = door.guess(code, address)
+    except TooManyGuesses as error:
+        return _refuse(request, str(error), 429, {"Retry-After": str(error.seconds)})
+    if found is None:
+        return _refuse(request, "That is not the code of this class; look again at what the teacher shows.", 403)
+    where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
+    if request.scope["path"] == DOOR:
+        where = TEACHERS_PAGE if found == "teacher" else "/"
+    answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})
+    best: Role = "teacher" if "teacher" in (found, role) else "student"  # a teacher may scan what students scan
+    answer.headers.append("Set-Cookie", _cookie(request, TICKET, door.ticket(best), TICKET_KEPT))
+    return answer
+
+
+def _here(path: str, query: list[tuple[str, str]]) -> str:
+    """An address on this server and on no other: a browser takes `//other` and `/\\other` for another host."""
+    return "/" + quote(path.lstrip("/\\"), safe="/:@!$&'()*+,;=~-._") + (f"?{urlencode(query)}" if query else "")
+
+
+def _query(request: Request) -> list[tuple[str, str]]:
+    return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _may_connect(visitor: HTTPConnection, door: Door) -> bool:
+    """Whether a page may open its socket: with a ticket, from a page of this very server, and while there is room."""
+    role = _role(visitor, door)
+    if role is None:
+        return False
+    origin = visitor.headers.get("origin")
+    try:
+        # Streamlit would go on to ask a server on the internet for its own address where these two differ.
+        if origin is not None and urlsplit(origin).netloc != visitor.headers.get("host"):
+            return False
+    except ValueError:  # no address at all
+        return False
+    return role == "teacher" or not _crowd(visitor, door)
+
+
+def _crowd(visitor: HTTPConnection, door: Door) -> str:
+    """The sentence for whoever may open no more pages, "" where there is room."""
+    if door.pages[_asker(visitor)] >= MOST_PAGES_EACH:
+        return f"This browser has {MOST_PAGES_EACH} pages open, as many as one may have; close some and come back."
+    if door.pages.total() >= MOST_PAGES:
+        return f"{MOST_PAGES} pages are open on this server, as many as it takes; come back when others have left."
+    return ""
+
+
+def _role(visitor: HTTPConnection, door: Door) -> Role | None:
+    return door.role(visitor.cookies.get(TICKET, ""))
+
+
+def _asker(visitor: HTTPConnection) -> str:
+    """The name that this browser was given; "" if it has none."""
+    said = visitor.cookies.get(ASKER, "")
+    return said if ASKER_ID.fullmatch(said) else ""
+
+
+def _is_page(request: Request) -> bool:
+    """Whether somebody goes to a page, and not a page to one of its parts."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _cookie(request: Request, name: str, value: str, seconds: int) -> str:
+    secure = "; Secure" if request.scope["scheme"] == "https" else ""
+    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+
+
+def _refuse(request: Request, sentence: str, status: int, headers: dict[str, str] | None = None) -> Response:
+    """A form where a person asks, else the sentence alone."""
+    if _is_page(request) or request.method == "POST":
+        return _form(sentence, status, headers)
+    body = json.dumps({"error": sentence}).encode()
+    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
+
+
+def _form(sentence: str, status: int, headers: dict[str, str] | None = None, ask: bool = True) -> Response:
+    words = f'<p role="alert">{escape(sentence)}</p>' if sentence else ""
+    page = FORM.substitute(sentence=words, hidden="" if ask else "hidden")
+    return Response(page, status, {**FORM_HEADERS, **(headers or {})}, media_type="text/html")

@@ -1,0 +1,348 @@
+"""The teacher's page, and lesson pages as students and teachers of a class see them."""
+
+import hashlib
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from streamlit.testing.v1 import AppTest
+
+from core.lessons import CURRICULUM, LESSONS
+from core.places import ROOT
+from core.runs.run import State
+from core.runs.store import StoreError
+from core.ui import state
+from core.ui.door import Codes
+from core.ui.gate import ASKER, TICKET
+
+pytestmark = pytest.mark.usefixtures("server")
+
+RELU = LESSONS["dying-relu"]
+SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
+LONG = 60  # seconds; a stuck page, not a slow one
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """The cookies that the browser shows; a test puts some in."""
+    found = {}
+    monkeypatch.setattr(state, "cookies", lambda: found)
+    return found
+
+
+@pytest.fixture
+def class_is_open(monkeypatch, shown):
+    """`class_is_open(role)`: this server has codes, and who looks has that role's ticket."""
+    monkeypatch.setenv("GRADIENT_LAB_CLASS_CODE", "tulip")
+    monkeypatch.setenv("GRADIENT_LAB_TEACHER_CODE", "rembrandt")
+    monkeypatch.setenv("GRADIENT_LAB_ADDRESS", "http://lab:8501")
+    state.door.clear()
+    state.invited.clear()
+
+    def enter(role):
+        shown[TICKET] = state.door().ticket(role)
+
+    yield enter
+    state.door.clear()
+    state.invited.clear()
+
+
+def teachers_page() -> AppTest:
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
+    return at.switch_page("classroom.py").run()
+
+
+def lesson_page(slug: str, **query: str) -> AppTest:
+    def script(slug: str) -> None:
+        from core.lessons import LESSONS
+        from pages import lesson
+
+        lesson.show(LESSONS[slug])
+
+    at = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=LONG)
+    for name, value in query.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def words(at: AppTest) -> str:
+    shown = (*at.markdown, *at.caption, *at.warning, *at.error, *at.info, *at.code, *at.get("html"))
+    return "\n".join(str(each.value) for each in shown)
+
+
+def train(knobs, asker="somebody"):
+    return state.runner().submit(RELU, RELU.parse(knobs), asker=asker, always=True)
+
+
+# --- who is the teacher ----------------------------------------------------------------------------------------------
+
+
+def test_at_its_own_machine_whoever_looks_is_the_teacher_and_told_how_to_open_a_class():
+    at = teachers_page()
+    assert not at.exception
+    assert "make classroom" in words(at)
+    assert not at.toggle
+
+
+def test_the_teacher_sees_how_the_class_gets_in(class_is_open):
+    class_is_open("teacher")
+    at = teachers_page()
+    assert not at.exception
+    assert "lab:8501" in words(at)
+    assert "tulip" in words(at)
+    assert 'alt="QR code of http://lab:8501/?code=tulip"' in words(at)
+    at.button[0].click().run()
+    assert not at.exception
+    assert "code <b>tulip</b>" in words(at)
+
+
+@pytest.mark.parametrize("ticket", ["student", "teacher." + "0" * 64, ""])
+def test_nobody_else_sees_or_does_anything_there(class_is_open, shown, ticket):
+    class_is_open("student")
+    if ticket != "student":
+        shown[TICKET] = ticket
+    at = teachers_page()
+    assert not at.exception
+    assert 'href="door"' in words(at)
+    assert "tulip" not in words(at)
+    assert not at.button
+    assert not at.toggle
+
+
+# --- pause, clear, watch ---------------------------------------------------------------------------------------------
+
+
+def test_a_pause_answers_students_with_a_sentence_and_leaves_the_teacher_and_what_is_stored(class_is_open):
+    class_is_open("teacher")
+    assert state.runner().wait(train({**SMALL, "seed": "5"}), LONG)
+    at = teachers_page()
+    at.toggle(key="pause").set_value(True).run()
+    assert state.runner().paused
+    assert teachers_page().toggle(key="pause").value, "another page of the teacher's says so too"
+
+    class_is_open("student")
+    student = lesson_page("dying-relu", **SMALL)
+    student.button(key="run").click().run()
+    assert [each.value for each in student.error] == [
+        "The teacher has paused new runs; what is stored opens as before, so look at one of those."
+    ]
+    stored = lesson_page("dying-relu", seed="5", **SMALL)
+    stored.button(key="run").click().run()
+    assert not stored.error
+    assert stored.query_params["run"]
+
+    class_is_open("teacher")
+    teacher = lesson_page("dying-relu", **SMALL)
+    teacher.button(key="run").click().run()
+    assert not teacher.error
+    at.toggle(key="pause").set_value(False).run()
+    assert not state.runner().paused
+
+
+def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(class_is_open, shown):
+    class_is_open("teacher")
+    shown[ASKER] = "a" * 32
+    long = {"nets": "1000", "epochs": "50"}
+    first, second = train({**long, "seed": "1"}, "b" * 32), train({**long, "seed": "2"}, "a" * 32)
+    waiting = [train({**long, "seed": str(seed)}, "c" * 32) for seed in (3, 4)]
+    at = teachers_page()
+    assert not at.exception
+    said = words(at)
+    names = ["you", *(f"student {hashlib.sha256(each.encode()).hexdigest()[:4]}" for each in ("b" * 32, "c" * 32))]
+    assert [said.count(f"  \nfor {name}") for name in names] == [1, 1, 2]
+    assert "b" * 32 not in said, "whoever knows a name can press Stop with it"
+    assert {each.label: each.value for each in at.metric}["In line"] == "3"
+
+    at.button(key=f"stop/{second.key}").click().run()
+    assert second.state is State.STOPPED
+    next(each for each in at.button if each.label == "Clear the line").click().run()
+    assert [run.state for run in waiting] == [State.STOPPED] * 2
+    assert first.state is State.RUNNING
+    at.button(key=f"stop/{first.key}").click().run()
+    assert state.runner().wait(first, LONG)
+
+
+# --- who asks --------------------------------------------------------------------------------------------------------
+
+
+def test_who_reloads_is_the_same_asker_and_twenty_tabs_are_one(shown):
+    shown[ASKER] = "a" * 32
+    at = lesson_page("dying-relu", nets="1000", epochs="50")
+    at.button(key="run").click().run()
+    run = state.runner().live()[0]
+    assert run.askers == {"a" * 32}
+    reloaded = lesson_page("dying-relu", nets="1000", epochs="50", run=run.key)
+    reloaded.button(key="stop").click().run()
+    assert state.runner().wait(run, LONG)
+    assert run.state is State.STOPPED
+
+
+@pytest.mark.parametrize("cookie", ["", "short", "A" * 32, "a" * 33, "../../etc/passwd", "command line"])
+def test_a_name_that_the_gate_did_not_give_is_none(shown, cookie, monkeypatch):
+    monkeypatch.setattr(state, "st", SimpleNamespace(session_state={}))
+    shown[ASKER] = cookie
+    assert state.asker() == state.asker() != cookie, "it has one for this session"
+
+
+# --- what a link takes off a page ------------------------------------------------------------------------------------
+
+
+def knobs_on(at: AppTest, slug: str) -> set[str]:
+    keys = {each.key for kind in ("select_slider", "number_input", "selectbox", "button_group", "toggle", "multiselect")
+            for each in at.get(kind)}  # fmt: skip
+    return {key.split("/")[1] for key in keys if key and key.startswith(f"{slug}/")} & set(RELU.knobs.model_fields)
+
+
+def told(at: AppTest) -> str:
+    """What the page says is fixed."""
+    (said,) = [each.value for each in at.caption if "Fixed by this link: " in each.value]
+    return said.split("Fixed by this link: ")[1]
+
+
+def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
+    at = lesson_page("dying-relu", width="4", hide="width,depth,prediction,hunt", **{**SMALL, "depth": "3"})
+    assert not at.exception
+    assert not knobs_on(at, "dying-relu") & {"width", "depth"}
+    assert "nets" in knobs_on(at, "dying-relu")
+    labels = {knob.name: knob.label for knob in RELU.knobs.declared()}
+    fixed = {f"{labels['width']} = 4", f"{labels['depth']} = 3"}
+    assert set(told(at).split(" · ")) == fixed
+    assert RELU.predict.question not in words(at)
+    assert not any("notebook got wrong" in each.label for each in at.expander)
+
+    at.button(key="dying-relu/preset/As the notebook ran it").click().run()
+    assert set(told(at).split(" · ")) == fixed, "no preset turns what is fixed"
+    at.button(key="dying-relu/preset/Classroom").click().run()
+    at.button(key="run").click().run()
+    run = state.runner().get(at.query_params["run"])
+    assert (run.knobs.width, run.knobs.depth) == (4, 3)
+    state.runner().stop(run, None)
+
+
+def test_what_is_hidden_stays_so_when_the_reader_comes_back_by_the_menu():
+    at = lesson_page("dying-relu", width="4", hide="width")
+    at.query_params.clear()
+    at.run()
+    assert "width" not in knobs_on(at, "dying-relu")
+    assert at.query_params["hide"] == "width"
+    at.query_params.clear()
+    at.query_params["nets"] = "20"
+    at.run()
+    assert "width" in knobs_on(at, "dying-relu"), "another link hides nothing"
+
+
+@given(
+    st.lists(st.text(max_size=9) | st.sampled_from(["width", "hunt", " depth", "dataset"]), max_size=5).map(",".join)
+)
+def test_a_link_may_hide_anything_by_any_name(hide):
+    session, query = {}, {"hide": hide}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(state, "st", SimpleNamespace(session_state=session, query_params=query))
+        state.fix_by_link(RELU, RELU.presets["Classroom"])
+        names = [name for name in hide.split(",") if name in (*RELU.knobs.model_fields, "prediction", "hunt")]
+        assert set(state.hidden(RELU)) == set(names)
+
+
+def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
+    taken = {state.HIDE, state.PREDICTION, state.HUNT, *state.RESERVED}
+    assert not [each for lesson in CURRICULUM for each in lesson.knobs.model_fields if each in taken]
+
+
+def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monkeypatch):
+    class_is_open("teacher")
+    at = lesson_page("dying-relu", width="4")
+    at.button_group(key="dying-relu/for_class").set_value(["width", "hunt"]).run()
+    link = "http://lab:8501/dying-relu?width=4&hide=width%2Chunt&code=tulip"
+    assert link in [each.value for each in at.code]
+    assert f'alt="QR code of {link.replace("&", "&amp;")}"' in words(at)
+    assert "width" in knobs_on(at, "dying-relu"), "the teacher's own page stays as it is"
+
+    monkeypatch.setattr("core.ui.classroom.MOST_IN_QR", len(link) - 1)
+    at.run()
+    assert link in [each.value for each in at.code]
+    assert "QR code" not in words(at), "too long for a phone to read"
+
+    there = lesson_page("dying-relu", width="4", hide="width,hunt")
+    assert "width" not in knobs_on(there, "dying-relu")
+    next(each for each in there.button if each.label == "Show everything here again").click().run()
+    assert "width" in knobs_on(there, "dying-relu")
+    assert "hide" not in there.query_params
+
+
+def test_students_make_no_links_bring_no_runs_and_download_no_data(class_is_open, monkeypatch, tmp_path):
+    class_is_open("student")
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    at = lesson_page("width-and-interpolation")
+    assert not any(each.label == "For a class" for each in at.expander)
+    assert "That is for your teacher to do." in words(at)
+    assert "download" not in [each.key for each in at.button]
+
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run().switch_page("runs.py").run()
+    assert not at.exception
+    assert not at.get("file_uploader")
+    assert "In a class the teacher does this" in words(at)
+
+
+def test_the_embedded_data_can_be_taken_where_the_data_set_is_hidden(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    at = lesson_page("width-and-interpolation", hide="dataset")
+    at.button(key="digits").click().run()
+    assert not at.exception
+    assert "dataset = digits" in words(at)
+
+
+def test_a_code_in_a_link_is_no_knob():
+    at = lesson_page("dying-relu", code="tulip")
+    assert not at.warning
+
+
+def test_codes_of_the_environment_close_the_door_of_this_server(class_is_open):
+    class_is_open("student")
+    assert state.door().codes == Codes("tulip", "rembrandt")
+    assert not state.teacher()
+
+
+# --- pins -----------------------------------------------------------------------------------------------------------
+
+
+def stored_list() -> AppTest:
+    def script() -> None:
+        import streamlit as st
+
+        from core.ui import run_list
+
+        def page(lesson):
+            return st.Page(lambda: None, url_path=lesson.slug, title=lesson.title)
+
+        beside = st.Page(lambda: None, url_path="compare", title="Compare")
+        st.navigation([beside, *(page(lesson) for lesson in run_list.state.runner().lessons.values())])
+        run_list.stored(page, beside)
+
+    return AppTest.from_function(script, default_timeout=LONG).run()
+
+
+def test_the_teacher_pins_a_run_and_lets_it_go_and_students_see_it(class_is_open, monkeypatch):
+    class_is_open("teacher")
+    run = train(SMALL)
+    assert state.runner().wait(run, LONG)
+    store = state.runner().store
+    at = stored_list()
+    at.button(key=f"pin/{run.key}").click().run()
+    assert not at.exception
+    assert store.pinned == {run.key}
+    assert ":blue-badge[pinned]" in words(at)
+
+    class_is_open("student")
+    student = stored_list()
+    assert ":blue-badge[pinned]" in words(student)
+    assert not student.button
+
+    class_is_open("teacher")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "unpin", lambda key: (_ for _ in ()).throw(StoreError("The disk is full; free some.")))
+        at.button(key=f"pin/{run.key}").click().run()
+        assert [each.value for each in at.error] == ["The disk is full; free some."]
+    at.button(key=f"pin/{run.key}").click().run()
+    assert store.pinned == set()
+    assert store.taken == sum(each.stat().st_size for each in (store.runs / "dying-relu").rglob("*") if each.is_file())

@@ -1,0 +1,293 @@
+"""The gate, asked over ASGI as browsers and others ask: what reaches the app behind it, and with which cookies."""
+
+import asyncio
+from http.cookies import SimpleCookie
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.ui.door import FROM_ONE, Codes, Door
+from core.ui.gate import ASKER, ASKER_ID, MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, TICKET, Gate
+
+PAGE = {"accept": "text/html,*/*"}
+NAME = "ab" * 16
+CODES = Codes("tulip", "rembrandt")
+INSIDE = ["/", "/dropout", "/_stcore/stream", "/_stcore/host-config", "/_stcore/upload_file/a/b", "/api/runs/abcd",
+          "/api/compare", "/assets/1/player.js", "/static/x.js", "/component/x", "/media/x", "/_stcore/health/",
+          "/_STCORE/health", "//_stcore/health", "/_stcore/agent/interact"]  # fmt: skip
+
+
+class App:
+    """What stands behind the gate: it answers all it gets."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def __call__(self, scope, receive, send):
+        self.asked.append(scope["path"])
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept"})
+            await receive()
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"inside"})
+
+
+class Answer:
+    def __init__(self, sent):
+        start = next((each for each in sent if each["type"] == "http.response.start"), None)
+        self.status = start and start["status"]
+        self.pairs = [(name.decode().lower(), value.decode()) for name, value in (start or {}).get("headers", ())]
+        self.headers = dict(self.pairs)
+        self.body = b"".join(each.get("body", b"") for each in sent if each["type"] == "http.response.body").decode()
+        self.connected = any(each["type"] == "websocket.accept" for each in sent)
+        self.cookies = {}
+        for name, value in self.pairs:
+            if name == "set-cookie":
+                self.cookies |= SimpleCookie(value)
+
+
+class Server:
+    def __init__(self, codes=CODES):
+        self.app, self.door = App(), Door(codes)
+        self.gate = Gate(self.app, lambda: self.door)
+
+    def ask(self, address="/", method="GET", kind="http", body=b"", scheme="http", client=("10.0.0.7", 1), **headers):
+        path, _, query = address.partition("?")
+        scope = {
+            "type": kind, "http_version": "1.1", "method": method, "scheme": scheme, "path": path,
+            "raw_path": path.encode(), "query_string": query.encode(), "root_path": "", "client": client,
+            "headers": [(b"host", b"lab:80"), *((name.encode(), value.encode("latin-1", "replace"))
+                                                for name, value in headers.items())],
+            "subprotocols": [],
+        }  # fmt: skip
+        received = [{"type": "http.request", "body": body}] if kind == "http" else [{"type": "websocket.connect"}]
+        sent = []
+
+        async def receive():
+            return received.pop(0) if received else {"type": f"{kind}.disconnect"}
+
+        async def send(message):
+            sent.append(message)
+
+        asyncio.run(self.gate(scope, receive, send))
+        return Answer(sent)
+
+    def cookie(self, role):
+        return f"{TICKET}={self.door.ticket(role)}; {ASKER}={NAME}"
+
+
+@pytest.fixture
+def server():
+    return Server()
+
+
+# --- without a class -------------------------------------------------------------------------------------------------
+
+
+def test_on_the_loopback_everything_passes_and_only_a_name_is_given():
+    server = Server(codes=None)
+    answer = server.ask("/dropout?code=anything", **PAGE)
+    assert (answer.status, answer.body, set(answer.cookies)) == (200, "inside", {ASKER})
+    assert {name for name, _ in answer.pairs} == {"content-type", "set-cookie"}
+    assert server.ask("/_stcore/upload_file/a/b", "PUT").status == 200
+    assert server.ask("/_stcore/stream", kind="websocket", origin="http://elsewhere").connected
+
+
+def test_a_browser_gets_a_name_with_its_first_page_and_keeps_it():
+    server = Server(codes=None)
+    first = server.ask("/", **PAGE).cookies[ASKER]
+    assert ASKER_ID.fullmatch(first.value)
+    assert (first["httponly"], first["samesite"], first["path"], first["secure"]) == (True, "Lax", "/", "")
+    assert int(first["max-age"]) > 86400 * 100
+    assert server.ask("/", **PAGE).cookies[ASKER].value != first.value, "another browser, another name"
+    assert ASKER not in server.ask("/", cookie=f"{ASKER}={first.value}", **PAGE).cookies
+    assert ASKER not in server.ask("/api/compare", accept="*/*").cookies, "no page"
+
+
+def test_over_tls_cookies_are_for_tls_alone(server):
+    answer = server.ask("/?code=tulip", scheme="https", **PAGE)
+    assert answer.cookies[TICKET]["secure"]
+    assert answer.cookies[ASKER]["secure"]
+
+
+# --- with a class: nobody without a ticket ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", INSIDE)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "TRACE"])
+def test_without_a_ticket_nothing_reaches_the_app(server, path, method):
+    answer = server.ask(path, method)
+    assert answer.status in (401, 403)
+    assert server.app.asked == []
+    assert not server.ask(path, kind="websocket", cookie=f"{ASKER}={NAME}").connected
+    assert server.app.asked == []
+
+
+def test_a_sign_of_life_is_given_to_all(server):
+    assert server.ask("/_stcore/health").body == "inside"
+
+
+def test_a_person_gets_a_form_and_a_program_a_sentence(server):
+    page, program = server.ask("/dropout?width=4", **PAGE), server.ask("/api/runs/abcd")
+    assert page.status == program.status == 401
+    assert "<form" in page.body
+    assert "This class has a code" in page.body
+    assert program.headers["content-type"] == "application/json"
+    assert "This class has a code" in program.body
+    assert page.headers["cache-control"] == program.headers["cache-control"] == "no-store"
+
+
+@given(
+    st.one_of(
+        st.text(max_size=200),
+        st.text(max_size=80).map(lambda text: f"{TICKET}={text}"),
+        st.sampled_from(["student", "teacher"]).map(lambda role: f"{TICKET}={role}.{'0' * 64}; {TICKET}"),
+        st.text(max_size=40).map(lambda text: f'{TICKET}="{text}"; {ASKER}={text}; {ASKER}={"f" * 32}'),
+    )
+)
+def test_no_cookie_but_a_ticket_opens_anything(cookie):
+    server = Server()
+    assert server.ask("/", cookie=cookie, **PAGE).status == 401
+    assert not server.ask("/_stcore/stream", kind="websocket", cookie=cookie).connected
+    assert server.app.asked == []
+
+
+# --- the code --------------------------------------------------------------------------------------------------------
+
+
+def test_a_link_with_the_code_leads_to_the_same_place_without_it(server):
+    answer = server.ask("/dropout?width=4&code=Tu-lip&hide=a,b&text=%26%3D", **PAGE)
+    assert answer.status == 303
+    path, query = answer.headers["location"].split("?")
+    assert path == "/dropout"
+    assert parse_qs(query) == {"width": ["4"], "hide": ["a,b"], "text": ["&="]}
+    ticket = answer.cookies[TICKET]
+    assert (ticket["httponly"], ticket["samesite"]) == (True, "Lax")
+    assert server.ask("/dropout", cookie=f"{TICKET}={ticket.value}").body == "inside"
+
+
+def test_the_form_takes_the_code_at_any_page(server):
+    answer = server.ask("/dropout?width=4&code=wrong", "POST", body=b"code=tulip", **PAGE)
+    assert (answer.status, answer.headers["location"]) == (303, "/dropout?width=4")
+    assert server.ask(cookie=f"{TICKET}={answer.cookies[TICKET].value}").body == "inside"
+
+
+@pytest.mark.parametrize("body", [b"", b"code=", b"code=wrong", b"\xff\xfe", b"&" * 100, b"code=%FF%00", b"x=" * 50])
+def test_another_code_gets_the_form_again(server, body):
+    answer = server.ask("/", "POST", body=body, **PAGE)
+    assert (answer.status, answer.cookies) == (403, {})
+    assert "not the code of this class" in answer.body
+    assert "<form" in answer.body
+
+
+def test_a_form_that_is_no_code_is_not_read_to_its_end(server):
+    assert server.ask("/", "POST", body=b"code=" + b"x" * MOST_BODY).status == 413
+
+
+def test_the_eleventh_guess_waits_a_minute_by_link_or_by_form(server):
+    for at in range(FROM_ONE):
+        assert server.ask("/?code=wrong" if at % 2 else "/", "GET" if at % 2 else "POST", **PAGE).status == 403
+    for answer in (server.ask("/?code=tulip", **PAGE), server.ask("/", "POST", body=b"code=tulip", **PAGE)):
+        assert answer.status == 429
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+        assert "try again in" in answer.body
+        assert TICKET not in answer.cookies
+    assert server.ask("/?code=tulip", client=("10.0.0.8", 1), **PAGE).status == 303
+
+
+def test_whoever_is_inside_may_not_guess_at_the_teachers_code_for_ever(server):
+    for _ in range(FROM_ONE):
+        assert server.ask("/?code=guess", cookie=server.cookie("student"), **PAGE).status == 403
+    assert server.ask("/door", "POST", body=b"code=rembrandt", cookie=server.cookie("student")).status == 429
+    assert server.ask("/dropout", cookie=server.cookie("student")).body == "inside", "the class goes on"
+
+
+@given(st.text(max_size=30), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
+def test_no_link_leads_to_another_server(path, query):
+    address = f"/{path.replace('?', '')}?{urlencode({**query, 'code': 'tulip'})}"
+    answer = Server().ask(address, **PAGE)
+    assert answer.status == 303
+    location = answer.headers["location"]
+    assert location.startswith("/")
+    assert location[1:2] not in ("/", "\\")
+    assert location.isprintable()
+    assert urlsplit(location).netloc == ""
+    assert "code" not in parse_qs(urlsplit(location).query, keep_blank_values=True)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "///evil.example", "/\\/evil.example"])
+def test_a_path_that_looks_like_another_server_stays_on_this_one(server, path):
+    assert server.ask(f"{path}?code=tulip", **PAGE).headers["location"].startswith("/evil.example")
+
+
+# --- students and the teacher ----------------------------------------------------------------------------------------
+
+
+def test_the_door_makes_a_student_the_teacher_and_a_scan_does_not_undo_it(server):
+    assert "Only the teacher needs" in server.ask("/door", cookie=server.cookie("student"), **PAGE).body
+    answer = server.ask("/door", "POST", body=b"code=rembrandt", cookie=server.cookie("student"), **PAGE)
+    assert answer.headers["location"] == "/classroom"
+    ticket = answer.cookies[TICKET].value
+    assert server.door.role(ticket) == "teacher"
+    again = server.ask("/?code=tulip", cookie=f"{TICKET}={ticket}", **PAGE)
+    assert server.door.role(again.cookies[TICKET].value) == "teacher"
+    assert server.ask("/door", "POST", body=b"code=tulip", **PAGE).headers["location"] == "/"
+
+
+def test_students_bring_no_files_and_the_teacher_does(server):
+    for below in ("", "/lab"):
+        refused = server.ask(f"{below}/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("student"))
+        assert (refused.status, server.app.asked) == (403, [])
+        assert "Only the teacher brings files" in refused.body
+    assert server.ask("/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("teacher")).body == "inside"
+
+
+@pytest.mark.parametrize(
+    ("origin", "connected"),
+    [("http://lab:80", True), ("https://lab:80", True), ("http://evil.example", False), ("http://lab:81", False),
+     ("http://127.0.0.1:80", False), ("null", False), ("http://[", False)],
+)  # fmt: skip
+def test_a_socket_is_opened_by_this_servers_own_pages_alone(server, origin, connected):
+    assert server.ask(kind="websocket", cookie=server.cookie("student"), origin=origin).connected is connected
+
+
+def test_open_pages_are_counted_and_no_browser_has_too_many(server):
+    counts = []
+
+    async def look(scope, receive, send):
+        counts.append(dict(server.door.pages))
+        raise RuntimeError("a session that fails")
+
+    server.gate.app = look
+    with pytest.raises(RuntimeError):
+        server.ask(kind="websocket", cookie=server.cookie("student"))
+    assert counts == [{NAME: 1}]
+    assert server.door.pages == {}, "counted down whatever happens"
+
+    server.gate.app = server.app
+    assert server.ask(kind="websocket", cookie=server.cookie("student")).connected
+    for asker, count, sentence in (
+        (NAME, MOST_PAGES_EACH, "This browser has 30 pages open"),
+        ("another", MOST_PAGES, "400 pages are open on this server"),
+    ):
+        server.door.pages.clear()
+        server.door.pages[asker] = count
+        assert not server.ask(kind="websocket", cookie=server.cookie("student")).connected
+        page = server.ask("/", cookie=server.cookie("student"), **PAGE)
+        assert page.status == 503
+        assert sentence in page.body
+        assert server.ask("/api/runs/ab", cookie=server.cookie("student")).body == "inside", "open pages go on"
+        assert server.ask(kind="websocket", cookie=server.cookie("teacher")).connected
+        server.door.pages[asker] = count - 1
+        assert server.ask(kind="websocket", cookie=server.cookie("student")).connected
+
+
+def test_whatever_a_class_is_answered_is_not_framed_nor_taken_for_another_type(server):
+    for answer in (server.ask("/", **PAGE), server.ask("/", cookie=server.cookie("student")), server.ask("/api/x")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "same-origin"
+        assert "frame-ancestors" in answer.headers["content-security-policy"]
+    assert "default-src 'none'" in server.ask("/", **PAGE).headers["content-security-policy"]
