@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     get.set_defaults(act=_get)
 
     gallery = commands.add_parser("gallery", help="the runs that ship").add_subparsers(required=True, metavar="ACTION")
-    build = gallery.add_parser("build", help="train every preset that is missing")
+    build = gallery.add_parser("build", help="train every preset that is missing and takes no GPU")
     build.add_argument("slugs", nargs="*", metavar="SLUG", help="only these lessons")
     build.add_argument("--fresh", action="store_true", help="train also what is there")
     build.add_argument("--device", default="auto")
@@ -279,12 +279,12 @@ def _download(name: str) -> None:
 
 
 def _build(asked: argparse.Namespace) -> int:
-    """Put every preset into the gallery. What is there stays, and what the cache has is not trained anew."""
+    """Put every preset but those for a GPU into the gallery. What is there or in the cache is not trained anew."""
     lessons = [_lesson(slug) for slug in asked.slugs] or list(CURRICULUM)
     store, gallery = Store.default(LESSONS), gallery_to_write()
     failed = 0
     for lesson in lessons:
-        for name, knobs in lesson.presets.items():
+        for name, knobs in lesson.shipped.items():
             run = _train(lesson, knobs, asked.device, store, fresh=asked.fresh)
             if run.manifest is not None:
                 made = run.manifest

@@ -8,7 +8,13 @@ from statistics import median
 import torch
 
 MOST_SECONDS = 3600.0
+MOST_GPU_SECONDS = 24 * 3600.0
+"""Of a preset that says that it takes a GPU, on one: a paper's full recipe."""
+
 MOST_BYTES = 4 * 2**30
+LATE, GRACE = 10.0, 120.0
+"""A run is ended at so many times its estimate, and so many seconds more: estimates hold within 3×, and on a machine
+that has other work everything takes a few times as long. What takes longer than both will not come to an end."""
 
 
 class CostError(ValueError):
@@ -58,28 +64,37 @@ def calibrate(device: torch.device) -> Calibration:
     a = torch.rand(64, 784, device=device)
     b = torch.rand(784, 512, device=device)
     big = torch.rand(1_000_000, device=device)
+    product = torch.empty_like(big)  # fresh memory has a price of its own, fifteen times that of the work
     small = torch.rand(16, device=device)
     return Calibration(
         flops=2.0 * a.shape[0] * a.shape[1] * b.shape[1] / _seconds(lambda: a @ b, device),
-        numbers=3.0 * big.numel() / _seconds(lambda: big * big, device),
+        numbers=3.0 * big.numel() / _seconds(lambda: torch.mul(big, big, out=product), device),
         calls=1.0 / _seconds(lambda: small.mul_(1.0), device),
     )
 
 
-def check(cost: Cost, calibration: Calibration) -> float:
-    """The seconds a run will take; `CostError` where it is beyond what a server should start."""
+def check(cost: Cost, calibration: Calibration, most: float = MOST_SECONDS) -> float:
+    """The seconds a run will take; `CostError` where it is beyond what a server should start, `most` seconds."""
     seconds = calibration.seconds(cost)
     if cost.bytes > MOST_BYTES:
         raise CostError(
             f"This run needs about {cost.bytes / 2**30:.1f} GiB of memory, more than the {MOST_BYTES / 2**30:.0f} GiB "
             "a run may take; choose fewer or smaller nets."
         )
-    if seconds > MOST_SECONDS:
+    if seconds > most:
         raise CostError(
-            f"This run would take {spell_seconds(seconds)}, longer than the {spell_seconds(MOST_SECONDS)} a run may "
+            f"This run would take {spell_seconds(seconds)}, longer than the {spell_seconds(most)} a run may "
             "take; choose fewer passes, examples or nets."
         )
     return seconds
+
+
+def limit(seconds: float) -> float:
+    """The seconds after which a run of this estimate is ended: at most twice what a run may be said to take.
+
+    A recipe for a GPU may be said to take longer than that; it gets twice its own estimate.
+    """
+    return min(LATE * seconds + GRACE, 2 * max(MOST_SECONDS, seconds))
 
 
 def spell_seconds(seconds: float) -> str:

@@ -94,6 +94,7 @@ class Lesson(Generic[K]):
         hunt: the notebook's mistakes.
         theory: Markdown with formulas.
         code: the functions and classes shown under "The code", in reading order.
+        for_gpu: names of presets that take a GPU: on offer, but no part of the gallery, which is built without one.
         settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
             they name things that a script would have to look up.
     """
@@ -120,11 +121,17 @@ class Lesson(Generic[K]):
     hunt: Sequence[Mistake]
     theory: str
     code: Sequence[Callable[..., Any]]
+    for_gpu: Sequence[str] = ()
     settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
         return self.knobs.parse(values, self.presets)
+
+    @property
+    def shipped(self) -> Mapping[str, K]:
+        """The presets whose runs the gallery has."""
+        return {name: knobs for name, knobs in self.presets.items() if name not in self.for_gpu}
 
     def key(self, knobs: K) -> str:
         """The name of the run that these knobs give: 32 hexadecimal digits."""

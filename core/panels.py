@@ -7,6 +7,8 @@ some frame added, so that a chart already on screen need not be sent again.
 
 import base64
 import math
+import struct
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -158,13 +160,28 @@ class Panel:
         return found
 
 
+def png(pixels: Array) -> str:
+    """Colours with opacity, (height, width, 4) uint8, as the text that an image trace takes for its `source`."""
+    height, width, _ = pixels.shape
+    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # 0: plain bytes
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode("ascii")
+
+
 def plain(value: float, digits: int = 6) -> float | None:
     """A number as JSON keeps it: six digits, and null where there is none."""
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None
 
 
 def pack(array: Array) -> Any:
-    """An array as JSON: text as lists, numbers as base64 of float32 with their shape (4 bytes a number)."""
+    """An array as JSON: text as it is or in lists, numbers as base64 of float32 with their shape (4 bytes a number)."""
     if array.dtype.kind in "US":
         return array.tolist()
     small = np.ascontiguousarray(array, dtype="<f4")
@@ -246,7 +263,7 @@ def see_through(colour: str) -> str:
 def _nest(attribute: str, value: Array) -> dict[str, Any]:
     """{"marker.color": v} as Plotly's Python side takes it: {"marker": {"color": v}}."""
     *outer, inner = attribute.split(".")
-    found: dict[str, Any] = {inner: value}
+    found: dict[str, Any] = {inner: value if value.ndim else value.item()}
     for name in reversed(outer):
         found = {name: found}
     return found

@@ -1,13 +1,15 @@
 """Panels: a figure is a pure function of the recording, and deltas add up to it."""
 
 import base64
+import io
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 
 from core.frames import Frame, Recording
-from core.panels import COLOURS, Grow, Panel, Still, Switch, lines, pack, reference
+from core.panels import COLOURS, Grow, Panel, Still, Switch, lines, pack, png, reference
 
 PANEL = Panel(
     "Everything",
@@ -127,6 +129,21 @@ def test_packed_arrays_keep_four_bytes_a_number():
     assert packed["shape"] == [2, 3]
     np.testing.assert_array_equal(unpack(packed), np.arange(6).reshape(2, 3))
     assert pack(np.array(["a", "b"])) == ["a", "b"]
+
+
+def test_a_picture_is_drawn_from_a_png_and_sent_as_its_text():
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    source = png(pixels)
+    head, _, body = source.partition(",")
+    assert head == "data:image/png;base64"
+    np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))), pixels)
+    recording = Recording()
+    recording.append(Frame(0, {}, {"shown": np.array(source)}))
+    panel = Panel("Picture", "What is shown.", [Switch(go.Image(), {"source": "shown"})])
+    assert panel.figure(recording).data[0].source == source
+    assert panel.delta(recording) == [{"trace": 0, "set": "source", "frames": [0], "values": [source]}]
+    again = Recording.from_arrays(recording.arrays())
+    assert panel.delta(again) == panel.delta(recording)
 
 
 def test_a_band_may_have_curves_of_its_own():

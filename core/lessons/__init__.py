@@ -4,10 +4,13 @@ from collections.abc import Mapping
 
 from core.lesson import AnyLesson
 from core.lessons import (
+    batchnorm_and_dropout,
     cnn_arithmetic,
+    cutout_and_batch_augmentation,
     depth_vs_width,
     dropout,
     dying_relu,
+    optimizers,
     overfitting_cures,
     perceptron,
     scaling,
@@ -21,8 +24,11 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.LESSON,
     overfitting_cures.LESSON,
     dropout.LESSON,
+    batchnorm_and_dropout.LESSON,
     width_and_interpolation.LESSON,
     cnn_arithmetic.LESSON,
+    optimizers.LESSON,
+    cutout_and_batch_augmentation.LESSON,
     depth_vs_width.LESSON,
     scaling.LESSON,
 )

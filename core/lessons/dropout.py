@@ -595,19 +595,22 @@ def _zero_is_none(found: Facts) -> Claim:
 
 
 def cost(knobs: DropoutKnobs) -> Cost:
-    """Matrix products of both kinds of nets, Adam's and the masks' work, and the price of each layer's calls."""
+    """Matrix products of both kinds of nets, Adam's and the masks' work, and the price of each layer's calls.
+
+    The factors are measured: products as small as these run at less than half the speed of large ones.
+    """
     kinds, layers, width = 2.0, knobs.depth + 1.0, knobs.width
     parameters = width * width * (knobs.depth - 1.0) + width * layers
     learned = 3.0 * knobs.epochs * knobs.points  # examples, forward and back
     judged = min(LOOKS, knobs.epochs) * (knobs.points + GRID + 1.0)
     sampled = min(LOOKS, knobs.epochs) * (SAMPLES + 2.0) * GRID / EACH  # by one net, in training mode
     examples = kinds * knobs.data_sets * (learned + judged) + sampled
-    flops = 2.0 * parameters * examples
-    adam = 7.0 * kinds * knobs.data_sets * parameters * knobs.epochs
-    units = knobs.depth * width * (4.0 * examples + 60.0 * (knobs.data_sets * knobs.epochs * knobs.points + sampled))
+    flops = 5.0 * parameters * examples
+    adam = 21.0 * kinds * knobs.data_sets * parameters * knobs.epochs
+    units = knobs.depth * width * (12.0 * examples + 180.0 * (knobs.data_sets * knobs.epochs * knobs.points + sampled))
     calls = kinds * knobs.epochs * (20.0 + 13.0 * layers)
     held = 4.0 * (kinds * 5.0 + 1.0) * knobs.data_sets * parameters + 8.0 * knobs.depth * width * SAMPLES * GRID
-    return Cost(flops, adam + units + 4.0 * MASKED * MASKS * knobs.depth, calls, held + 1e8)
+    return Cost(flops, adam + units + 1.2e10, calls, held + 1e8)  # the last: a million masks, and the nets they are on
 
 
 def shrunk(knobs: DropoutKnobs) -> DropoutKnobs:

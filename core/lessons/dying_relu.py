@@ -496,8 +496,9 @@ def cost(knobs: ReluKnobs) -> Cost:
     steps = epochs * math.ceil(knobs.points / BATCH)
     looks = 1 + min(epochs, FITS_SHOWN if again else epochs)
     work = nets * knobs.depth * knobs.width
-    numbers = work * (45.0 + 10.0 * knobs.width) * (steps * BATCH + looks * (knobs.points + FINE + TESTS))
-    births = min(knobs.nets, 1000) * DEPTHS * 65.0 * sum(width * (8.0 + width) for width in WIDTHS)
+    curved = {"tanh": 110.0, "elu": 300.0}.get(knobs.activation, 0.0)  # measured, as all of these
+    numbers = work * (180.0 + 10.0 * knobs.width + curved) * (steps * BATCH + looks * (knobs.points + FINE + TESTS))
+    births = min(knobs.nets, 1000) * DEPTHS * 200.0 * sum(width * (8.0 + width) for width in WIDTHS)
     calls = 14.0 * knobs.depth * (steps + 4 * looks) + 6.0 * DEPTHS * len(WIDTHS)
     held = 4.0 * work * 6 * knobs.points + 8.0 * knobs.nets * 16 * FINE * 4 + 5e7
     return Cost(0.0, numbers + births, calls, held)

@@ -484,14 +484,15 @@ def _at(passes: float | None) -> str:
 def cost(knobs: WidthKnobs) -> Cost:
     """Matrix products of training and scoring, and the inner loop over hidden units."""
     pixels, tests = (64, 296) if knobs.dataset == "digits" else (784, 10_000)
+    examples = min(knobs.examples, 1_501) if knobs.dataset == "digits" else knobs.examples  # it has no more
     hidden = sum(knobs.widths)
-    trained = knobs.seeds * knobs.passes * knobs.examples
+    trained = knobs.seeds * knobs.passes * examples
     tested = min(knobs.passes, 10) + knobs.passes // max(1, knobs.passes // TEST_POINTS)
-    scored = knobs.seeds * ((knobs.passes + 1) * knobs.examples + min(tested, knobs.passes + 1) * tests)
-    ladder = LADDER_WIDTH * len(LADDER) * knobs.examples
+    scored = knobs.seeds * ((knobs.passes + 1) * examples + min(tested, knobs.passes + 1) * tests)
+    ladder = LADDER_WIDTH * len(LADDER) * examples
     flops = 2.0 * pixels * (2 * hidden * trained + hidden * scored + ladder * (2 + LADDER_STOPS))
     numbers = 50.0 * (hidden * trained + ladder) + 6.0 * hidden * scored
-    held = 4.0 * knobs.seeds * (2 * pixels * (knobs.examples + tests) + 3 * hidden * pixels) + 5e7
+    held = 4.0 * knobs.seeds * (2 * pixels * (examples + tests) + 3 * hidden * pixels) + 5e7
     return Cost(flops, numbers, 40.0 * trained / 64, held)
 
 

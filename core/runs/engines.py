@@ -5,7 +5,9 @@ that trains holds up Python that answers pages. So training has a process of its
 started early and waits with everything imported, compiled and measured; when it dies, that costs one run.
 """
 
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,7 +26,7 @@ import numpy as np
 import torch
 
 from core import device
-from core.cost import Calibration, CostError, calibrate
+from core.cost import MOST_BYTES, Calibration, CostError, calibrate, spell_seconds
 from core.data import DataError
 from core.device import DeviceError
 from core.frames import Frame, FrameError
@@ -36,7 +38,9 @@ CURRICULUM = "core.lessons:CURRICULUM"
 PATIENCE = 0.7  # seconds a training process may take to stop; then it is killed
 LOOK = 0.02  # seconds between two looks at whether to stop, while no frame comes
 FAREWELL = 2.0  # seconds a process that hung up may take to end
+WATCH = 0.2  # seconds between two looks at how much a training process takes
 VERSIONS = ("torch", "numpy", "numba")
+NO_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # how torch says it without its own type
 SENTENCES = (KnobError, CostError, DataError, DeviceError)
 """Errors whose message is a sentence for the reader already."""
 
@@ -114,12 +118,21 @@ class Engine(Protocol):
     def ready(self, stop: threading.Event) -> Machine:
         """Wait until training can start. Raises `Stopped` and `EngineError`."""
 
-    def frames(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event) -> Frames:
+    def frames(
+        self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event, limit: float = math.inf
+    ) -> Frames:
         """Train, frame by frame. A generator: close it.
+
+        Args:
+            lesson: what to train.
+            knobs: of that lesson.
+            where: on which device.
+            stop: set to end it.
+            limit: seconds after which it is ended. Its memory is limited too, as far as an engine can.
 
         Raises:
             Stopped: `stop` was set and cut the training short; had it come to its end before, that stands.
-            EngineError: the training failed, or its process died.
+            EngineError: the training failed, took too much, or its process died.
         """
 
     def close(self) -> None:
@@ -159,10 +172,15 @@ class InThread:
         """At once."""
         return self.machine
 
-    def frames(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event) -> Frames:
-        """As `Engine.frames`; a lesson stops at its next frame."""
+    def frames(
+        self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event, limit: float = math.inf
+    ) -> Frames:
+        """As `Engine.frames`; a lesson ends at its next frame, and its memory cannot be told from that of others."""
+        watch = _Watch(None, limit)
         with _threads(self.machine.threads):
-            yield from trained(lesson, knobs, where, stop)
+            for frame in trained(lesson, knobs, where, stop):
+                yield frame
+                watch.look(lesson, frame.step)
 
     def close(self) -> None:
         """Nothing to end."""
@@ -201,7 +219,7 @@ def _failure(lesson: AnyLesson, step: float | None, error: BaseException) -> tup
         return str(error), ""
     trace = "".join(traceback.format_exception(error))
     where = _reached(lesson, step)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(str(error)):
         return f"{lesson.title} ran out of memory {where}; choose fewer or smaller nets, or fewer examples.", trace
     said = clip(" ".join([type(error).__name__ + ":", *str(error).split("\n", 1)[0].split()]), 160).rstrip(".:")
     return f"{lesson.title} failed {where} ({said}); turn a knob back, or press Run to try again.", trace
@@ -277,15 +295,19 @@ class InProcess:
                 return machine
         raise Stopped
 
-    def frames(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event) -> Frames:
-        """As `Engine.frames`; a child that does not stop in time is killed."""
+    def frames(
+        self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event, limit: float = math.inf
+    ) -> Frames:
+        """As `Engine.frames`; a child that does not stop in time, or takes too much, is killed."""
         child = self._begun(Request(lesson.slug, knobs.model_dump(), str(where)), stop)
+        watch = _Watch(child.process.pid, limit)
         step, settled, kill_at = None, False, float("inf")
         try:
             while time.monotonic() < kill_at:
                 if stop.is_set() and kill_at == float("inf"):
                     child.line.send(STOP)
                     kill_at = time.monotonic() + PATIENCE
+                watch.look(lesson, step)
                 # Whatever comes meanwhile is read, or the child could wait for room to write while we wait for it.
                 if not child.line.poll(LOOK):
                     continue
@@ -345,6 +367,47 @@ class InProcess:
             if before is not None:
                 before.kill()
                 before.bury()
+
+
+class _Watch:
+    """Looks after what a training takes, from outside: what hangs or swallows memory would not look after itself.
+
+    Its memory is what its process has grown by. A limit of the operating system would count all that CUDA and torch
+    merely reserve; and an allocation that fails in the midst of a library may end anywhere.
+    """
+
+    def __init__(self, pid: int | None, seconds: float) -> None:
+        self._pid, self._seconds, self._began = pid, seconds, time.monotonic()
+        self._held, self._next = self._resident(), 0.0
+
+    def look(self, lesson: AnyLesson, step: float | None) -> None:
+        """`EngineError` where it takes too much. Looks again only after a moment."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        self._next = now + WATCH
+        if now > self._began + self._seconds:
+            raise EngineError(
+                f"{lesson.title} was ended {_reached(lesson, step)} after {spell_seconds(now - self._began)}, many "
+                "times what it was said to take; turn a knob back, or press Run to try again."
+            )
+        grown = self._resident() - self._held
+        if grown > MOST_BYTES:
+            raise EngineError(
+                f"{lesson.title} was ended {_reached(lesson, step)}, since it took {grown / 2**30:.1f} GiB of memory, "
+                f"more than the {MOST_BYTES / 2**30:.1f} GiB a run may take; choose fewer or smaller nets, or fewer "
+                "examples."
+            )
+
+    def _resident(self) -> int:
+        """The bytes of memory that the process has now; 0 where that cannot be told."""
+        if self._pid is None:
+            return 0
+        try:
+            with open(f"/proc/{self._pid}/statm") as file:
+                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (OSError, ValueError, IndexError):  # not Linux, or it has just ended
+            return 0
 
 
 class _Child:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from core import data
-from core.cost import Calibration, check, spell_seconds
+from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, Calibration, check, limit, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
@@ -167,7 +167,9 @@ class Runner:
         if not fresh and (stored := self.store.find(lesson, knobs)) is not None:
             return stored
         where = pick(device)
-        seconds = check(lesson.cost(knobs), self._calibration(where))
+        recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
+        most = MOST_GPU_SECONDS if recipe else MOST_SECONDS
+        seconds = check(lesson.cost(knobs), self._calibration(where), most)
         needed = lesson.dataset(knobs)
         if needed is not None:
             data.require(needed)
@@ -412,7 +414,8 @@ class Runner:
         with self.changed:
             run.device = machine.devices.get(job.device.type, str(job.device))
             run.started = time.monotonic()
-        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop)) as frames:
+        most = limit(job.seconds)
+        with closing(self.engine.frames(run.lesson, run.knobs, job.device, job.stop, most)) as frames:
             for frame in frames:
                 run.recording.append(frame)
                 with self.changed:
@@ -449,6 +452,8 @@ class Runner:
 def _seconds_left(job: Job) -> float | None:
     """From the estimate at first, then more and more from how far it has come."""
     run, done = job.run, job.run.recording.progress
+    if job.stop.is_set():
+        return 0.0
     if done <= 0.0:
         left = job.seconds - run.seconds
         return left if left > 0.0 else None

@@ -15,7 +15,8 @@ def presets(lesson: AnyLesson, current: Knobs | None) -> None:
     """One button per preset; pressing one sets every knob and shows its stored run."""
     for name, knobs in lesson.presets.items():
         kind = "primary" if current == knobs else "secondary"
-        st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, on_click=_take, args=(lesson, knobs))  # type: ignore[arg-type]
+        hint = "Takes a GPU: it is no part of the gallery." if name in lesson.for_gpu else None
+        st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, help=hint, on_click=_take, args=(lesson, knobs))  # type: ignore[arg-type]
 
 
 def _take(lesson: AnyLesson, knobs: Knobs) -> None:

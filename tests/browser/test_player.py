@@ -368,7 +368,7 @@ def test_a_paused_live_run_stays_where_it_is_and_can_be_followed_again(page, ser
 
 def test_the_place_in_line_shows_and_then_the_run(page, server):
     visit(page, server, fresh("c"))
-    expect(page.locator(".gl-state")).to_have_text("in line: place 2")
+    expect(page.locator(".gl-state")).to_have_text(re.compile(r"^in line: place 2, starts in \d+ s$"))
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
     expect(page.locator(".gl-state")).to_contain_text("live")
     expect(page.locator(".gl-state")).to_have_text("done")

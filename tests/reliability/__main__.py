@@ -21,7 +21,7 @@ from importlib import import_module
 from core.places import ROOT
 from tests.reliability.table import Row, markdown
 
-PARTS = ("store", "bundles", "runner", "knobs", "load")
+PARTS = ("store", "bundles", "runner", "costs", "knobs", "load")
 
 
 def tried(part: str, share: float) -> Iterator[Row]:

@@ -21,6 +21,7 @@ from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store
 from tests.reliability.table import Row, Rows, share_of
+from tests.runs import schedules
 from tests.runs.lessons_to_run import HERE
 from tests.runs.lessons_to_run import LESSONS as MISBEHAVING
 
@@ -167,6 +168,11 @@ def rows(share: float) -> Rows:
     slow = max(found["next run starts"]) > 10.0
     promise = "server up, told, next in 10 s"
     yield Row("training process killed (kill -9)", f"{times} kills", _figures(found), promise, not slow)
+    queue = schedules.trial(share_of(10_000, share, 100))
+    what = ", ".join(f"{queue[name]:,} {name}" for name in ("runs", "shared", "stopped", "refused"))
+    tried = f"{share_of(10_000, share, 100):,} schedules on a virtual clock"
+    promise = "never idle; a flood delays others by one"
+    yield Row.of("queue, random arrivals", tried, queue["wrong"], promise, what)
     again = share_of(20, share, 3)
     different = repeated(again)
     promise = "bit-equal on a CPU"

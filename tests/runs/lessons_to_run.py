@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -114,6 +115,48 @@ def greedy(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     torch.empty(2**60)
 
 
+def hungry(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Takes 100 MB more at each frame, and keeps it."""
+    held = []
+    for k in range(100):
+        held.append(np.ones(100 * 2**20, dtype=np.uint8))
+        yield Frame(k, {"loss": [0.0, 0.0]})
+        time.sleep(0.05)
+
+
+def raising(error: BaseException) -> Any:
+    """What a GPU that goes wrong looks like from Python."""
+
+    def train(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+        yield Frame(0, {"loss": [0.0, 0.0]})
+        raise error
+
+    return train
+
+
+def dying_by(number: int) -> Any:
+    """What a library that goes wrong does to its process."""
+
+    def train(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+        yield Frame(0, {"loss": [0.0, 0.0]})
+        time.sleep(0.05)  # what is written before is read
+        os.kill(os.getpid(), number)
+
+    return train
+
+
+ASSERT = "CUDA error: device-side assert triggered\nCUDA kernel errors might be asynchronously reported"
+FAULTS = {
+    "cuda-memory": raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")),
+    "cuda-memory-late": raising(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be")),
+    "cuda-assert": raising(RuntimeError(ASSERT)),
+    "no-memory": raising(MemoryError()),
+    "aborting": dying_by(signal.SIGABRT),
+    "segfault": dying_by(signal.SIGSEGV),
+    "out-of-memory-killer": dying_by(signal.SIGKILL),
+}
+
+
 def falling(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     """Its steps fall, which no recording takes."""
     yield Frame(1, {"loss": [0.0, 0.0]})
@@ -156,6 +199,8 @@ CURRICULUM = (
     lesson("falling", falling),
     lesson("odd", odd),
     lesson("loud", loud),
+    lesson("hungry", hungry),
+    *(lesson(slug, train) for slug, train in FAULTS.items()),
     lesson("bad-facts", facts=fault),
     lesson("bad-claims", claims=fault),
     lesson("leaving-facts", facts=leave),

@@ -22,6 +22,7 @@ from tests.runs.fakes import same
 from tests.runs.lessons_to_run import HERE, LESSONS, RunKnobs
 
 CPU = torch.device("cpu")
+OUT_OF_MEMORY = "Tiny ran out of memory at pass 0; choose fewer or smaller nets, or fewer examples."
 PATIENCE = 60.0  # seconds within which everything here ends on the slowest machine
 
 
@@ -261,6 +262,9 @@ def test_a_child_killed_while_idle_costs_nothing(in_process):
             "in failing",
         ),
         ("leaving", "Tiny failed at pass 0 (SystemExit: I leave); turn a knob back, or press Run to try again.", "sys"),
+        ("cuda-memory", OUT_OF_MEMORY, "in train"),
+        ("cuda-memory-late", OUT_OF_MEMORY, "in train"),
+        ("no-memory", OUT_OF_MEMORY, "in train"),
         ("greedy", "Tiny ran out of memory at pass 0; choose fewer or smaller nets, or fewer examples.", "in greedy"),
         (
             "odd",
@@ -289,6 +293,51 @@ def test_the_sentence_comes_from_a_child_as_it_was_and_only_surprises_cost_the_p
         record(in_process, "failing")
     assert "in failing" in caught.value.details
     assert pid_of(in_process) != pid
+
+
+@pytest.mark.parametrize(
+    ("slug", "sentence"),
+    [
+        (
+            "cuda-assert",
+            "Tiny failed at pass 0 (RuntimeError: CUDA error: device-side assert triggered); turn a knob back, or "
+            "press Run to try again.",
+        ),
+        (
+            "segfault",
+            "The training process was ended by signal 11 (SIGSEGV) at pass 0; nothing else was lost; press Run to "
+            "start it again.",
+        ),
+    ],
+)
+def test_what_poisons_a_process_costs_one_run_and_that_process(in_process, slug, sentence):
+    pid = pid_of(in_process)
+    with pytest.raises(EngineError) as caught:
+        record(in_process, slug)
+    assert str(caught.value) == sentence
+    assert eventually(lambda: not alive(pid))
+    assert pid_of(in_process) != pid
+
+
+def test_what_takes_too_much_memory_is_ended_and_so_is_its_process(in_process, monkeypatch):
+    monkeypatch.setattr(engines, "MOST_BYTES", 300 * 2**20)
+    pid = pid_of(in_process)
+    with pytest.raises(
+        EngineError, match=r"^Tiny was ended at pass \d+, since it took 0\.\d GiB of memory, more than the "
+    ):
+        record(in_process, "hungry")
+    assert eventually(lambda: not alive(pid))
+    assert len(record(in_process, "good")) == 5
+
+
+@pytest.mark.parametrize("slug", ["good", "quiet"])
+def test_what_takes_too_long_is_ended(in_process, slug):
+    knobs = RunKnobs(frames=10**6, pause=0.01)
+    engine = in_process if slug == "quiet" else InThread()
+    with pytest.raises(
+        EngineError, match=r"^Tiny was ended at pass \d+ after under 1 s, many times what it was said to"
+    ):
+        list(engine.frames(LESSONS[slug], knobs, CPU, threading.Event(), limit=0.3))
 
 
 def test_a_child_that_cannot_get_ready_says_why_and_is_tried_again_only_when_asked(capfd):

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.cost import Cost, CostError
+from core.cost import Calibration, Cost, CostError
 from core.data import DataError
 from core.device import DeviceError
 from core.frames import Frame
@@ -213,22 +213,50 @@ def test_the_line_is_cleared_and_what_trains_goes_on(tmp_path, gate):
         assert ended(runner, first) is State.DONE
 
 
-def test_a_class_that_presses_run_together_trains_once(tmp_path):
+def test_a_class_that_presses_run_together_trains_once_and_those_who_leave_stop_nobody_else(tmp_path, gate):
     with running(tmp_path, gate) as runner:
         runs: list[Run] = []
-        barrier = threading.Barrier(30)
+        barrier = threading.Barrier(100)
 
         def press(asker: int) -> None:
-            barrier.wait()
-            runs.append(submit(runner, "good", str(asker)))
+            barrier.wait(PATIENCE)
+            run = submit(runner, "gate", str(asker))
+            if asker % 3 == 0:
+                runner.stop(run, str(asker))
+            runs.append(run)
 
-        students = [threading.Thread(target=press, args=(asker,)) for asker in range(30)]
+        begun(runner, submit(runner, "gate", "teacher"))
+        students = [threading.Thread(target=press, args=(asker,)) for asker in range(100)]
         for student in students:
             student.start()
         for student in students:
             student.join()
+        assert runner.stop(runs[0], "teacher") is False
+        assert len(runs) == 100
         assert len({id(run) for run in runs}) == 1
-        assert len(runs) == 30
+        assert runs[0].askers == {str(asker) for asker in range(100) if asker % 3}
+        gate.opened.set()
+        assert ended(runner, runs[0]) is State.DONE
+        assert gate.began == 1
+        assert [run.key for run in runner.recent()] == [runs[0].key]
+
+
+def test_a_class_that_presses_run_before_anything_trains_trains_once(tmp_path):
+    with running(tmp_path) as runner:
+        runs: list[Run] = []
+        barrier = threading.Barrier(100)
+
+        def press(asker: int) -> None:
+            barrier.wait(PATIENCE)
+            runs.append(submit(runner, "good", str(asker)))
+
+        students = [threading.Thread(target=press, args=(asker,)) for asker in range(100)]
+        for student in students:
+            student.start()
+        for student in students:
+            student.join()
+        assert {id(run) for run in runs} == {id(runs[0])}
+        assert len(runs) == 100
         assert ended(runner, runs[0]) is State.DONE
         assert [run.key for run in runner.recent()] == [runs[0].key]
 
@@ -375,6 +403,27 @@ def test_what_cannot_be_trained_is_refused_before_it_waits(tmp_path, monkeypatch
         with pytest.raises(error, match=sentence):
             runner.submit(LESSONS[slug], RunKnobs(), device=device)
         assert runner.live() == runner.recent() == []
+
+
+@pytest.mark.parametrize(
+    ("device", "seed", "refused"), [("cuda", 0, False), ("cpu", 0, True), ("cuda", 1, True)], ids=str
+)
+def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
+    tmp_path, monkeypatch, device, seed, refused
+):
+    long = lesson("good", cost=lambda knobs: Cost(2 * 3600 * Calibration().flops, 1, 1, 1), for_gpu=("Classroom",))
+    monkeypatch.setattr("core.runs.runner.pick", lambda name: torch.device(device))
+    runner = Runner(store_at(tmp_path, {"good": long}), InThread(), {"good": long})
+    monkeypatch.setattr(runner, "_calibration", lambda where: Calibration())
+    knobs = RunKnobs().model_copy(update={"seed": RunKnobs().seed + seed})
+    try:
+        if refused:
+            with pytest.raises(CostError, match="about 2 h, longer than the about 60 min"):
+                runner.submit(long, knobs)
+        else:
+            assert runner.submit(long, knobs).key == long.key(knobs)
+    finally:
+        runner.close()
 
 
 def test_a_lesson_that_the_engine_does_not_know_is_refused(tmp_path):
@@ -545,6 +594,16 @@ def test_a_killed_process_costs_the_run_that_trained_in_it(tmp_path, process):
         os.kill(int(run.recording.picture("process")[0]), signal.SIGKILL)
         assert ended(runner, run) is State.FAILED
         assert "ended by signal 9 (SIGKILL) at pass" in run.error
+        assert ended(runner, behind) is State.DONE
+
+
+def test_a_run_that_will_not_end_is_ended_and_the_next_one_trains(tmp_path, process, monkeypatch):
+    monkeypatch.setattr("core.cost.GRACE", 0.3)
+    with running(tmp_path, engine=process) as runner:
+        run = submit(runner, "quiet")
+        behind = submit(runner, "good", "ben")
+        assert ended(runner, run) is State.FAILED
+        assert "many times what it was said to take" in run.error
         assert ended(runner, behind) is State.DONE
 
 

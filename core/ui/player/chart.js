@@ -81,9 +81,9 @@ function countUpto(frames, length, frame) {
   return low;
 }
 
-/** An array as `core.panels.pack` wrote it: text as a list, numbers as float32 in base64 with their shape. */
+/** An array as `core.panels.pack` wrote it: text as it is or in a list, numbers as float32 in base64. */
 function unpack(packed) {
-  if (Array.isArray(packed)) return packed;
+  if (typeof packed === "string" || Array.isArray(packed)) return packed;
   const numbers = new Float32Array(bytes(packed.f4).buffer);
   if (packed.shape.length === 0) return numbers[0];
   if (packed.shape.length === 1) return numbers;

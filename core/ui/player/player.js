@@ -466,10 +466,12 @@ function button(name, label) {
 }
 
 function sayState({ state, place, seconds_left: seconds }) {
-  if (state === "queued") return place > 0 ? `in line: place ${place}` : "in line";
+  const time = seconds === null ? "" : seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`;
+  if (state === "queued") {
+    return [place > 0 ? `in line: place ${place}` : "in line", time && `starts in ${time}`].filter(Boolean).join(", ");
+  }
   if (state !== "running") return state;
-  if (seconds === null) return "live";
-  return `live · ${seconds < 90 ? `${Math.ceil(seconds)} s` : `${Math.round(seconds / 60)} min`} left`;
+  return time ? `live · ${time} left` : "live";
 }
 
 /** Whether a key belongs to what has the focus: a text field, a slider, a button for the space bar. */

@@ -1,0 +1,307 @@
+"""Cutout and batch augmentation: what a step is, what an epoch takes, and claims that flip with the numbers."""
+
+import base64
+import math
+from dataclasses import replace
+from io import BytesIO
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional
+
+from core import data
+from core.frames import Frame, Recording
+from core.knobs import KnobError
+from core.lessons import cutout_and_batch_augmentation as lesson
+from core.lessons.cutout_and_batch_augmentation import LESSON, CutoutKnobs, Learner
+from core.training.views import Pictures
+
+CPU = torch.device("cpu")
+SMALL = LESSON.shrunk(CutoutKnobs()).model_dump()
+
+
+def knobs(**turned):
+    return CutoutKnobs.parse({**SMALL, **turned})
+
+
+def record(turned):
+    recording = Recording()
+    for frame in LESSON.train(turned, CPU):
+        recording.append(frame)
+    return recording
+
+
+def claim(turned, recording, words):
+    (found,) = [claim for claim in LESSON.claims(turned, recording) if words in claim.sentence]
+    return found
+
+
+def learner(kind, seed=1, **turned):
+    made = knobs(**turned)
+    whole = data.load("digits", CPU)
+    x, y = data.subset(whole, made.examples, seed)
+    return Learner(made, kind, Pictures(x, whole.shape), y, 10, seed)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """Fresh views with M = 1, 2 and 4, and frozen copies with 2 and 4."""
+    turned = knobs(augmentations=(1, 2, 4), batch_size=8)
+    return turned, record(turned)
+
+
+# ---- what a step is -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("m", [1, 3, 8])
+def test_a_step_of_batch_augmentation_reads_m_views_of_each_picture_and_an_epoch_each_picture_once(m):
+    steps = learner((m, False), batch_size=8).epoch()
+    assert len(steps) == math.ceil(50 / 8)
+    seen = []
+    for rows, copies in steps:
+        pictures = rows.unique()
+        assert 1 <= len(pictures) <= 8
+        assert sorted(zip(rows.tolist(), copies.tolist(), strict=True)) == [
+            (row, j) for row in pictures.tolist() for j in range(m)
+        ]
+        seen += pictures.tolist()
+    assert sorted(seen) == list(range(50))
+
+
+def test_an_epoch_of_frozen_copies_is_the_notebooks_shuffled_np_repeat():
+    steps = learner((4, True), batch_size=8).epoch()
+    assert len(steps) == math.ceil(4 * 50 / 8)
+    assert max(len(rows) for rows, _ in steps) <= 8
+    pairs = [pair for rows, copies in steps for pair in zip(rows.tolist(), copies.tolist(), strict=True)]
+    assert sorted(pairs) == [(row, j) for row in np.repeat(np.arange(50), 4)[::4].tolist() for j in range(4)]
+    assert any(len(rows.unique()) < len(rows) for rows, _ in steps) or len(pairs) == 200
+
+
+def test_all_nets_of_a_seed_start_alike_and_meet_the_same_pictures():
+    one, four = learner((1, False)), learner((4, False))
+    assert all(torch.equal(a, b) for a, b in zip(one.net.parameters(), four.net.parameters(), strict=True))
+    for (rows, _), (others, _) in zip(one.epoch(), four.epoch(), strict=True):
+        assert torch.equal(rows, others[::4])
+
+
+def test_a_step_is_what_autograd_and_pytorchs_optimizer_make_of_the_views():
+    ours, theirs = (learner((2, False), optimizer="momentum", weight_decay=0.01) for _ in range(2))
+    steps = ours.epoch()[:2]
+    optimizer = torch.optim.SGD(theirs.net.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
+    losses = []
+    for rows, _ in steps:
+        centres = theirs.holes.centres(len(rows), (8, 8), theirs.chance)
+        loss = functional.cross_entropy(theirs.net(theirs.views(rows, theirs.chance, centres)), theirs.labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert ours.learn(steps, 0.05) == pytest.approx(np.mean(losses), rel=1e-5)
+    for one, other in zip(ours.net.parameters(), theirs.net.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rate_falls_to_a_tenth_twice_or_stays():
+    turned = knobs(schedule="steps")
+    assert [lesson.decay(turned, done) for done in (0, 0.49, 0.5, 0.74, 0.75, 0.99)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
+    assert lesson.decay(knobs(schedule="constant"), 0.99) == 1
+
+
+# ---- what is counted ----------------------------------------------------------------------------------------------
+
+
+def test_steps_of_an_epoch_do_not_grow_with_m_but_with_frozen_copies_they_do(run):
+    turned, recording = run
+    found = LESSON.facts(turned, recording)
+    assert {found[f"steps_per_epoch[M={m}]"] for m in (1, 2, 4)} == {math.ceil(50 / 8)}
+    assert {m: found[f"steps_per_epoch[M={m}, frozen]"] for m in (2, 4)} == {2: 13, 4: 25}
+    assert {m: found[f"pictures_per_epoch[M={m}]"] for m in (1, 2, 4)} == {1: 50, 2: 100, 4: 200}
+    assert claim(turned, recording, "whatever M is").holds is True
+    assert claim(turned, recording, "M times as many steps").holds is True
+
+
+def test_fresh_views_have_other_holes_in_the_next_epoch_and_frozen_copies_the_same(run):
+    turned, recording = run
+    found = LESSON.facts(turned, recording)
+    assert found["masks_repeated[M=4, frozen]"] == 1.0
+    assert found["masks_repeated[M=4]"] < 0.06  # one place in 64 by chance
+    long = knobs(epochs=12, cutout_length=3)
+    assert LESSON.facts(long, record(long))["masks_repeated[M=4]"] == pytest.approx(1 / 64, abs=0.012)
+    once = knobs(epochs=1)
+    assert LESSON.facts(once, record(once))["masks_repeated[M=1]"] is None
+    assert claim(once, record(once), "other holes").holds is None
+
+
+@pytest.mark.parametrize(("length", "count"), [(4, 1), (3, 2), (6, 4)])
+def test_holes_hide_what_clipped_squares_do(length, count):
+    turned = knobs(cutout_length=length, holes=count)
+    recording = record_first(turned)
+    found = LESSON.facts(turned, recording)
+    assert found[f"masked_area[length={length}]"] == pytest.approx(found["masked_area_expected"], abs=0.01)
+    assert found["masked_area_expected"] < count * length**2 / 64
+    assert claim(knobs(cutout_length=0), record_first(knobs(cutout_length=0)), "stick out").holds is None
+
+
+def record_first(turned, frames=1):
+    recording = Recording()
+    for frame, _ in zip(LESSON.train(turned, CPU), range(frames), strict=False):
+        recording.append(frame)
+    return recording
+
+
+def test_sizes_are_counted_in_the_nets(run):
+    found = LESSON.facts(*run)
+    assert found["parameters[resnet44]"] == 658_586
+    assert found["parameters[resnet44 keras]"] + found["statistics[resnet44 keras]"] == 665_994
+    assert found["parameters[this net]"] == sum(each.numel() for each in learner((1, False)).net.parameters())
+
+
+# ---- gradients ----------------------------------------------------------------------------------------------------
+
+
+def test_the_gradient_of_all_views_is_the_mean_over_copies_but_for_batch_norm(run):
+    found = LESSON.facts(*run)
+    assert found["gradient_difference"] < 1e-10
+    assert found["gradient_difference[batch norm]"] > 1e-3
+    assert claim(*run, "mean of M gradients").holds is True
+
+
+def test_gradients_scatter_as_the_theory_orders_them():
+    turned = knobs(augmentations=(1, 8))
+    made = learner((1, False), augmentations=(1, 8))
+    *_, (views, pictures) = lesson.gradient_variance(turned, made.pictures, made.labels)
+    assert lesson.ms(turned) == [1, 2, 4, 8]
+    assert (np.diff(views) < 0).all()
+    assert (views[1:] > pictures[1:]).all()
+    np.testing.assert_allclose(pictures, 1 / np.array([1, 2, 4, 8]), rtol=0.12)  # independent: 1 / m
+    # Views calm what differs between views and nothing else: a + b / m, with a + b = 1.
+    between = (views[3] - 1 / 8) / (1 - 1 / 8)
+    np.testing.assert_allclose(views, between + (1 - between) / np.array([1, 2, 4, 8]), rtol=0.12)
+
+
+def test_without_any_augmentation_views_calm_nothing():
+    turned = {"shift": "none", "cutout_length": 0}
+    made = learner((1, False), **turned)
+    *_, (views, pictures) = lesson.gradient_variance(knobs(**turned), made.pictures, made.labels)
+    np.testing.assert_allclose(views, 1, rtol=1e-6)
+    assert pictures[-1] < 0.4
+    for turns, holds in ((turned, None), ({}, True)):
+        assert claim(knobs(**turns), record_first(knobs(**turns), 8), "calm the gradient").holds is holds
+
+
+# ---- claims and the contract --------------------------------------------------------------------------------------
+
+
+def told(gains, **turned):
+    """A run whose nets end with these gains over seeds, in points, of an error of 40 %."""
+    made = knobs(seeds=len(gains), frozen_copies="none", **turned)
+    recording, first = Recording(), record_first(knobs())
+    seeds = np.zeros(len(gains))
+    errors = np.stack([0.4 + seeds, 0.4 - np.array(gains) / 100])
+    curves = {name: first.last(name) for name in ("masked_area", "parameters")}
+    counts = {name: np.ones((2, len(gains))) for name in lesson.COUNTS}
+    recording.append(Frame(0, {**curves, **counts, "test_error": errors}))
+    recording.append(Frame(2, {**counts, "test_error": errors}, progress=1.0))
+    return claim(made, recording, "err no more")
+
+
+@pytest.mark.parametrize(
+    ("gains", "holds"),
+    [
+        ([3, 3.5, 4], True),
+        ([0, 0.1, -0.1], True),  # half a point is allowed
+        ([-2, -2.1, -2.2], False),
+        ([5, -4, 1], None),
+        ([-0.6, -0.5, -0.4], None),
+        ([9], None),
+        ([9, 9.1], None),
+    ],
+)
+def test_the_claim_at_equal_steps_is_decided_by_the_seeds_alone(gains, holds):
+    assert told(gains).holds is holds
+
+
+def test_nets_that_have_learned_nothing_decide_nothing(monkeypatch):
+    assert told([-45, -45.1, -45.2]).holds is None
+
+
+def test_the_full_recipe_is_decided_by_the_full_recipe_alone(run):
+    turned, recording = run
+    assert claim(turned, recording, "full recipe").holds is None
+    full = LESSON.presets["Done right"]
+    for error, holds in ((0.07, True), (0.09, False)):
+        made = Recording()
+        first = record_first(knobs(frozen_copies="none"))
+        curves = {name: first.last(name) for name in first.curves if name != "test_error"}
+        made.append(Frame(0, {**curves, "test_error": np.full((2, 1), error)}, progress=1.0))
+        assert claim(full, made, "full recipe").holds is holds
+        assert claim(full.model_copy(update={"shrink": 2}), made, "full recipe").holds is None
+
+
+def test_depths_that_no_net_has_are_refused_with_two_that_fit():
+    with pytest.raises(KnobError, match="depth = 9 is not 6n \\+ 2; 8 or 14 would do"):
+        CutoutKnobs.parse({"depth": 9})
+
+
+def test_presets_for_a_gpu_are_refused_here_and_no_part_of_the_gallery():
+    assert set(LESSON.for_gpu) < set(LESSON.presets)
+    assert set(LESSON.shipped) == set(LESSON.presets) - set(LESSON.for_gpu)
+    assert LESSON.presets["Classroom"] in LESSON.shipped.values()
+    assert dict(replace(LESSON, for_gpu=()).shipped) == dict(LESSON.presets)
+
+
+@pytest.mark.parametrize("frozen", ["none", "beside", "instead"])
+def test_what_trains_side_by_side(frozen):
+    names = LESSON.series(knobs(augmentations=(1, 4), frozen_copies=frozen))
+    assert (
+        names
+        == {
+            "none": ["M=1", "M=4"],
+            "beside": ["M=1", "M=4", "M=4, frozen"],
+            "instead": ["M=1, frozen", "M=4, frozen"],
+        }[frozen]
+    )
+
+
+def test_errors_by_steps_and_seconds_are_those_by_epoch(run):
+    _, recording = run
+    frames, errors = recording.curve("test_error")
+    points = len(frames)
+    np.testing.assert_allclose(recording.picture("errors")[:, :points], errors.mean(axis=2).T, rtol=1e-6)
+    assert np.isnan(recording.picture("errors")[:, points:]).all()
+    at, counted = recording.curve("steps")
+    which = [at.tolist().index(frame) for frame in frames]
+    np.testing.assert_array_equal(recording.picture("steps_at")[:, :points], counted[which].mean(axis=2).T)
+    assert (np.diff(recording.picture("seconds_at")[:, :points], axis=1) > 0).all()
+
+
+def test_every_picture_of_the_reader_is_shown_with_its_views(run):
+    turned, recording = run
+
+    shown = [
+        Image.open(BytesIO(base64.b64decode(str(text).partition(",")[2])))
+        for _, text in recording.picture_changes("shown")
+    ]
+    tiles = lesson.SHOWN_VIEWS + 2
+    assert {each.size for each in shown} == {(tiles * (8 + lesson.GAP), len(turned.pictures) * (8 + lesson.GAP))}
+    first, last = (np.asarray(each)[..., :3] for each in (shown[0], shown[-1]))
+    whole = data.load("digits", CPU)
+    for i, number in enumerate(turned.pictures):
+        original = whole.x_train[number].view(8, 8, 1).numpy().astype(int) * 16
+        tile = first[i * (8 + lesson.GAP) :][:8, :8]
+        np.testing.assert_array_equal(tile, np.minimum(np.repeat(original, 3, axis=2), 255))
+        np.testing.assert_array_equal(last[i * (8 + lesson.GAP) :][:8, :8], tile)
+    assert not np.array_equal(first[:, 10:40], last[:, 10:40])
+
+
+def test_a_run_on_real_pictures(real_data):
+    turned = knobs(dataset="fashion-mnist", shrink=4, cutout_length=12, examples=100, tests=100, frozen_copies="none")
+    found = LESSON.facts(turned, record(turned))
+    assert found["masked_area[length=12]"] == pytest.approx((12 / 28 - 144 / (4 * 28**2)) ** 2, abs=0.005)
+    assert 0.1 < found["test_error[M=1]"] <= 1
+
+
+def test_a_published_error_stands_beside_what_the_pictures_are(run):
+    assert data.load("digits", CPU).note in claim(*run, "full recipe").source
