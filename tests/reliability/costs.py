@@ -158,7 +158,7 @@ def rows(share: float, seed: int = 0) -> Rows:
 
 
 def calibrated() -> Calibration:
-    """This machine's prices, for one thread, once what is compiled at first has been."""
+    """The prices of this machine, for one thread, once what is compiled at first has been."""
     torch.set_num_threads(1)
     online.warm_up()
     assorted.warm_up()
