@@ -210,7 +210,8 @@ class Student:
             await self.until_the_end()
             await self.runs()
             return
-        (act,) = self.chance.choices((self.turns, self.runs, self.opens_a_stored_run), weights=(5, 3, 2))
+        often = 5 if turns(self.lesson.slug) else 0
+        (act,) = self.chance.choices((self.turns, self.runs, self.opens_a_stored_run), (often, 3, 2))
         await act()
 
     async def think(self, until: float) -> None:
