@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from core import data
+from core.frames import TIMED
 from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
@@ -143,7 +144,8 @@ def repeated(times: int) -> list[str]:
 
 
 def _bits(run: Run) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in run.recording.arrays().items()}
+    arrays = run.recording.arrays().items()
+    return {name: array.tobytes() for name, array in arrays if not name.partition("/")[2].startswith(TIMED)}
 
 
 def _figures(found: dict[str, list[float]]) -> str:
