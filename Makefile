@@ -2,13 +2,15 @@
 # make classroom   the same for a class: on the network, with a class code, a teacher's code and a QR code of the address
 # make test   pass everything: format, lint, types, tests (a real browser among them)
 # make bench  print the measured figures of the README again
-# make reliability   the long forms of the crash, cancel and kill tests, with their tables
+# make reliability   every promise at full length, in one table (hours); SHARE=0.01 for a quick look
+# make load   two classes of 30 and 100 at work, a rush, a thousand who come and go; SECONDS=60 for each class, not 600
 
 PYTHON ?= python3
 PORT ?= 8501
+SHARE ?= 1
 BIN := .venv/bin
 
-.PHONY: run classroom test bench reliability gallery
+.PHONY: run classroom test bench reliability load gallery
 
 run: .venv/app
 	@echo "Gradient Lab: http://127.0.0.1:$(PORT)"
@@ -29,7 +31,10 @@ bench: .venv/tests
 	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 reliability: .venv/tests
-	for each in tests/reliability/*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+	$(BIN)/python -m tests.reliability --share $(SHARE)
+
+load: .venv/tests
+	$(BIN)/python -m tests.reliability load
 
 gallery: .venv/app
 	$(BIN)/python -m core gallery build

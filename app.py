@@ -13,6 +13,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.lessons import LESSONS
 from core.ui import state
 from core.ui.door import CodeError
 from core.ui.gate import Gate
@@ -27,6 +28,8 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
     _send_at_once()
     runner = state.runner()
+    for lesson in LESSONS.values():
+        lesson.source()  # now, since no page waits and nothing else parses
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
     collector = asyncio.create_task(_collect())

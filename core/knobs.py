@@ -128,6 +128,11 @@ class Knob:
             most=extra["most"] or (MOST_CHARACTERS if kind == "text" else MOST_ITEMS),
         )
 
+    def too_long(self, value: Any) -> bool:
+        """Whether a value, of whatever type, is a list of too many items or a text of too many characters."""
+        long = {"list": isinstance(value, list | tuple), "text": isinstance(value, str)}
+        return long.get(self.kind, False) and len(value) > self.most
+
     def objection(self, value: Any) -> str | None:
         """What is wrong with a value of the right type, without the full stop; None where nothing is."""
         if self.kind == "text" and len(value) > self.most:
@@ -161,8 +166,12 @@ class Knobs(BaseModel):
             values: knob name → value; text is accepted where it spells the type.
             presets: named knob sets of the lesson, quoted as the way out of a bad value.
         """
+        read = {name: _read(name, value, cls) for name, value in values.items()}
+        for each in cls.declared():  # ahead of the rest, which looks at every item or character
+            if each.too_long(read.get(each.name)):
+                raise KnobError(f"{each.objection(read[each.name])}{_way_out(each.name, presets or {})}")
         try:
-            return cls.model_validate({name: _read(name, value, cls) for name, value in values.items()})
+            return cls.model_validate(read)
         except ValidationError as error:
             raise KnobError(cls._sentence(error, presets or {})) from error
 
@@ -184,7 +193,9 @@ class Knobs(BaseModel):
         if first["type"] == "limits":
             return f"{first['ctx']['objection']}{_way_out(first['ctx']['knob'], presets)}"
         if first["type"] == "value_error":
-            return f"{clip(str(first['ctx']['error']), MOST_SAID)}{_way_out(name, presets)}"
+            objection = clip(str(first["ctx"]["error"]), MOST_SAID)
+            named = not name or name in objection  # who objects to one item or one word need not know the knob
+            return f"{objection if named else f'{name}: {objection}'}{_way_out(name, presets)}"
         each = Knob.of(name, cls.model_fields[name])
         if each.choices and first["type"] == "literal_error":
             return f"{name} = {spell(value)} is not on offer; choose {each.limits}."

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import inspect
 import math
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -26,10 +27,17 @@ K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
 
 
+READING = threading.Lock()
+
+
 @functools.cache
 def _source(each: Callable[..., Any]) -> str:
-    """The code of a function or class. Kept: to find it, Python reads its whole file, and every page shows some."""
-    return inspect.getsource(each).rstrip()
+    """The code of a function or class. Kept: to find it, Python reads its whole file, and every page shows some.
+
+    One at a time: two threads that parse at once break each other in Python 3.11 ("recursion depth mismatch").
+    """
+    with READING:
+        return inspect.getsource(each).rstrip()
 
 
 def finite(value: Any) -> float | None:

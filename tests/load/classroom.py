@@ -32,6 +32,7 @@ POLL_LIVE, POLL_IDLE, POLL_QUEUED = 0.2, 0.6, 1.0  # seconds, as the player's (c
 THINK = (2.0, 10.0)  # seconds between two things that a student does
 SMALL = 0.15  # seconds of training after which a student's knobs are too large for a class of a hundred
 POOL = 3  # seeds that a class shares: half of its runs are equal to somebody's
+AT_ONCE = 10  # who come and go
 LONG_EVERY = 25  # of so many students one trains runs of some seconds, one after the other
 
 
@@ -47,6 +48,11 @@ class Server:
         """A number of /proc/PID/status: VmRSS in kB, Threads."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:")))
+
+    @property
+    def said(self) -> str:
+        """The end of its log."""
+        return (self.cache.parent / "log").read_text()[-4000:]
 
     @property
     def megabytes(self) -> float:
@@ -66,13 +72,14 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
-    """The app on a free port of the loopback, with a cache in `folder`, once it has trained a first run."""
+def serving(folder: Path, warm: bool = True) -> Iterator[Server]:
+    """The app on a free port of the loopback, with a cache in `folder`; `warm`: once each lesson has been used."""
     with socket.socket() as free:
         free.bind((HOST, 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "GRADIENT_LAB_CACHE": str(folder / "cache")}
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "", "GRADIENT_LAB_CACHE": str(folder / "cache")}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [*command, "--server.port", str(port)], cwd=ROOT, env=env, stdout=log, stderr=subprocess.STDOUT
@@ -80,7 +87,8 @@ def serving(folder: Path) -> Iterator[Server]:
     try:
         server = Server(process, port, folder / "cache")
         _wait_for_health(server)
-        asyncio.run(_warm_up(server))
+        if warm:
+            asyncio.run(_warm_up(server))
         yield server
     finally:
         process.terminate()
@@ -170,9 +178,11 @@ class Student:
         server: whom to visit.
         number: decides the lesson and all that chance decides; every `LONG_EVERY`-th trains runs of seconds.
         tally: where it is noted.
+        think: seconds between two things that it does, the least and the most.
     """
 
-    def __init__(self, server: Server, number: int, tally: Tally) -> None:
+    def __init__(self, server: Server, number: int, tally: Tally, think: tuple[float, float] = THINK) -> None:
+        self.thought = think
         self.chance = random.Random(number)
         self.long = number % LONG_EVERY == 0
         self.lesson = LESSONS["dying-relu"] if self.long else CURRICULUM[number % len(CURRICULUM)]
@@ -200,13 +210,14 @@ class Student:
             await self.until_the_end()
             await self.runs()
             return
-        (act,) = self.chance.choices((self.turns, self.runs, self.opens_a_stored_run), weights=(5, 3, 2))
+        often = 5 if turns(self.lesson.slug) else 0
+        (act,) = self.chance.choices((self.turns, self.runs, self.opens_a_stored_run), (often, 3, 2))
         await act()
 
     async def think(self, until: float) -> None:
         """Sit before the page; the player asks on if something trains."""
         now = asyncio.get_running_loop().time
-        until = min(until, now() + (0.0 if self.long else self.chance.uniform(*THINK)))
+        until = min(until, now() + (0.0 if self.long else self.chance.uniform(*self.thought)))
         while (left := until - now()) > 0:
             if self.over:
                 await asyncio.sleep(left)
@@ -261,7 +272,7 @@ class Student:
         preset = self.chance.choice(list(self.lesson.presets.values()))
         await self.visitor.follow(link_to(self.lesson, preset, self.lesson.key(preset)))
         await self._see()
-        await asyncio.sleep(self.chance.uniform(*THINK) / 2)
+        await asyncio.sleep(self.chance.uniform(*self.thought) / 2)
         await self.visitor.follow(knobs_in_link(self.lesson, self.knobs))
         await self._see()
 
@@ -280,7 +291,9 @@ class Student:
             self.tally.done.add(self.run)
 
 
-def in_class(server: Server, sessions: int, seconds: float, arrive: float = 10.0) -> Tally:
+def in_class(
+    server: Server, sessions: int, seconds: float, arrive: float = 10.0, think: tuple[float, float] = THINK
+) -> Tally:
     """So many students at work, who come in over the first `arrive` seconds."""
     tally = Tally()
 
@@ -289,7 +302,7 @@ def in_class(server: Server, sessions: int, seconds: float, arrive: float = 10.0
 
         async def comes_in(number: int) -> None:
             await asyncio.sleep(number / sessions * min(arrive, seconds / 2))
-            await Student(server, number, tally).attend(end)
+            await Student(server, number, tally, think).attend(end)
 
         await asyncio.gather(*(comes_in(number) for number in range(sessions)))
 
@@ -326,12 +339,12 @@ def burst(server: Server, opens: int, within: float) -> tuple[float, list[str]]:
     return asyncio.run(all_come()), failed
 
 
-def come_and_go(server: Server, times: int, at_once: int = 10) -> list[str]:
-    """Connect, see a page, disconnect, again and again: what went wrong."""
+def come_and_go(server: Server, times: int) -> list[str]:
+    """Connect, see a page, disconnect, again and again, some at once: what went wrong."""
     failed: list[str] = []
 
     async def lane(first: int) -> None:
-        for number in range(first, times, at_once):
+        for number in range(first, times, AT_ONCE):
             try:
                 async with Visitor(server.port, CURRICULUM[number % len(CURRICULUM)].slug, {}) as visitor:
                     await visitor.connect()
@@ -340,7 +353,7 @@ def come_and_go(server: Server, times: int, at_once: int = 10) -> list[str]:
                 failed.append(f"visitor {number}: {error}")
 
     async def all_lanes() -> None:
-        await asyncio.gather(*(lane(first) for first in range(at_once)))
+        await asyncio.gather(*(lane(first) for first in range(AT_ONCE)))
 
     asyncio.run(all_lanes())
     return failed

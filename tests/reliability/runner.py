@@ -1,29 +1,19 @@
-"""Stop, kill and repeat at full length, as a table.
+"""Stop, kill and repeat at full length. Every lesson takes part, with data sets where they are on this machine."""
 
-    python tests/reliability/runner.py                 all of it, some minutes
-    python tests/reliability/runner.py --times 20 --schedules 500
-
-Exit status 1 if a figure is not reached. Both lessons take part, with data sets where they are on this machine.
-"""
-
-import argparse
-import logging
 import os
 import random
 import signal
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from core import data
+from core.frames import TIMED
 from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
@@ -31,11 +21,13 @@ from core.runs.engines import CURRICULUM, InProcess
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store
+from tests.reliability.table import Row, Rows, share_of
 from tests.runs import schedules
 from tests.runs.lessons_to_run import HERE
 from tests.runs.lessons_to_run import LESSONS as MISBEHAVING
 
 PATIENCE = 120.0  # seconds after which a run hangs
+LIMITS = {"stopped": 1.0, "next run starts": 3.0}  # seconds, of 95 in 100
 
 
 @contextmanager
@@ -63,7 +55,7 @@ def begin(runner: Runner, lesson: AnyLesson, seed: int) -> tuple[Run, float]:
 
 
 def _knobs(preset: Knobs, seed: int) -> Knobs:
-    changes = {"seed": seed}
+    changes = {"seed": seed} if "seed" in type(preset).model_fields else {}
     if "frames" in type(preset).model_fields:
         changes |= {"frames": 10**6, "pause": 0.01}
     if not data.available(getattr(preset, "dataset", "digits")):
@@ -122,8 +114,8 @@ def killed(times: int) -> dict[str, list[float]]:
     return found
 
 
-def repeated(times: int) -> int:
-    """Train equal knobs again and again beside threads that keep every core busy; how many came out otherwise."""
+def repeated(times: int) -> list[str]:
+    """Train equal knobs again and again beside threads that keep every core busy; what came out otherwise."""
     done = threading.Event()
 
     def busy() -> None:
@@ -133,7 +125,7 @@ def repeated(times: int) -> int:
     others = [threading.Thread(target=busy) for _ in range(os.cpu_count() or 1)]
     for other in others:
         other.start()
-    different = 0
+    different: list[str] = []
     try:
         with running(LESSONS, CURRICULUM) as runner:
             for lesson in LESSONS.values():
@@ -142,8 +134,8 @@ def repeated(times: int) -> int:
                     knobs = lesson.shrunk(_knobs(next(iter(lesson.presets.values())), seed=7))
                     runs.append(runner.submit(lesson, knobs, device="cpu", fresh=True))
                     runner.wait(runs[-1], PATIENCE)
-                different += sum(run.state is not State.DONE for run in runs)
-                different += sum(_bits(run) != _bits(runs[0]) for run in runs)
+                different += [f"{lesson.slug}: {run.state} {run.error}" for run in runs if run.state is not State.DONE]
+                different += [f"{lesson.slug}: other bits" for run in runs if _bits(run) != _bits(runs[0])]
     finally:
         done.set()
         for other in others:
@@ -152,54 +144,39 @@ def repeated(times: int) -> int:
 
 
 def _bits(run: Run) -> dict[str, bytes]:
-    return {name: array.tobytes() for name, array in run.recording.arrays().items()}
+    arrays = run.recording.arrays().items()
+    return {name: array.tobytes() for name, array in arrays if not name.partition("/")[2].startswith(TIMED)}
 
 
-def main() -> int:
-    """Print the table; 1 where a figure was not reached."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--times", type=int, default=200)
-    parser.add_argument("--schedules", type=int, default=10_000, help="of a class, on a virtual clock")
-    chosen = parser.parse_args()
-    times = chosen.times
-    logging.disable(logging.CRITICAL)  # the runner reports each killed process
-    deaf = {"deaf": MISBEHAVING["deaf"]}
-    trials: dict[str, tuple[Callable[[], dict[str, list[float]]], dict[str, float]]] = {
-        "stop, both lessons": (
-            lambda: cancelled(dict(LESSONS), CURRICULUM, times),
-            {"stopped": 1.0, "next run starts": 3.0},
-        ),
-        "stop, a lesson that does not listen": (
-            lambda: cancelled(deaf, HERE, times // 10),
-            {"stopped": 1.0, "next run starts": 3.0},
-        ),
-        "kill -9 of the training process": (lambda: killed(times), {"next run starts": 10.0}),
-    }
-    bad = 0
-    print(f"{'trial':<38} {'what':<18} {'times':>6} {'median':>8} {'p95':>8} {'most':>8}  {'p95 at most':>11}")
-    for name, (trial, limits) in trials.items():
-        for what, seconds in trial().items():
-            middle, high, most = np.quantile(seconds, (0.5, 0.95, 1.0))
-            bad += high > limits[what]
-            print(
-                f"{name:<38} {what:<18} {len(seconds):>6} {middle:>6.2f} s {high:>6.2f} s {most:>6.2f} s"
-                f"  {limits[what]:>9.0f} s",
-                flush=True,
-            )
-    queue = schedules.trial(chosen.schedules)
-    bad += len(queue["wrong"])
-    print(
-        f"queue, {chosen.schedules} schedules on a virtual clock: {queue['runs']} runs, {queue['shared']} shared, "
-        f"{queue['stopped']} stopped, {queue['refused']} refused; {len(queue['wrong'])} violations",
-        *queue["wrong"][:5],
-        sep="\n    ",
-        flush=True,
+def _figures(found: dict[str, list[float]]) -> str:
+    return "; ".join(
+        f"{what}: p95 {np.quantile(seconds, 0.95):.2f} s, most {max(seconds):.2f} s" for what, seconds in found.items()
     )
-    different = repeated(times // 10)
-    bad += different
-    print(f"equal knobs, {times // 10} times each, all cores busy: {different} differ")
-    return 1 if bad else 0
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def rows(share: float) -> Rows:
+    """Stop and kill at random moments, and equal knobs again and again."""
+    times = share_of(200, share, 5)
+    deaf = {"deaf": MISBEHAVING["deaf"]}
+    for what, lessons, curriculum, most in (
+        ("cancel at random moments, every lesson", dict(LESSONS), CURRICULUM, times),
+        ("cancel, a lesson that does not listen", deaf, HERE, share_of(20, share, 3)),
+    ):
+        found = cancelled(lessons, curriculum, most)
+        late = [name for name, limit in LIMITS.items() if np.quantile(found[name], 0.95) > limit]
+        promise = "stopped in 1 s, next in 3 s (p95)"
+        yield Row(what, f"{len(found['stopped'])} stops", _figures(found), promise, not late, late)
+    found = killed(times)
+    slow = max(found["next run starts"]) > 10.0
+    promise = "server up, told, next in 10 s"
+    yield Row("training process killed (kill -9)", f"{times} kills", _figures(found), promise, not slow)
+    queue = schedules.trial(share_of(10_000, share, 100))
+    what = ", ".join(f"{queue[name]:,} {name}" for name in ("runs", "shared", "stopped", "refused"))
+    tried = f"{share_of(10_000, share, 100):,} schedules on a virtual clock"
+    promise = "never idle; a flood delays others by one"
+    yield Row.of("queue, random arrivals", tried, queue["wrong"], promise, what)
+    again = share_of(20, share, 3)
+    different = repeated(again)
+    promise = "bit-equal on a CPU"
+    tried = f"{again} times, {len(LESSONS)} lessons, cores busy"
+    yield Row("equal knobs again and again", tried, f"{len(different)} differ", promise, not different, different[:20])

@@ -7,15 +7,17 @@ from types import SimpleNamespace
 
 import numpy as np
 import plotly.graph_objects as go
+import plotly.io
 import pytest
 from starlette.applications import Starlette
 
-from core.frames import Frame
+from core.frames import Frame, Recording
+from core.lessons import LESSONS
 from core.narrator import Diverges, Reaches
-from core.panels import Panel, Switch, lines, reference
+from core.panels import COLOURS, Panel, Switch, lines, reference
 from core.runs.run import Run, State
 from core.ui.routes import ASSETS, asset, routes
-from core.ui.run_json import state
+from core.ui.run_json import empty_figure, state
 
 KEY, MISSING = "ab" * 16, "cd" * 16
 SERIES = [f"h={width}" for width in range(1, 11)]
@@ -117,6 +119,17 @@ def test_the_charts_come_empty_and_without_a_look_of_their_own():
     figure = ask(f"/api/runs/{KEY}", made(7)).json["panels"][0]["figure"]
     assert "template" not in figure["layout"]
     assert "bdata" not in json.dumps([trace for trace in figure["data"] if trace["name"] in SERIES])
+
+
+@pytest.mark.parametrize("slug", ["perceptron-and-hinge", "width-and-interpolation"])
+def test_the_empty_charts_are_what_the_panels_draw_of_no_frame(slug):
+    lesson = LESSONS[slug]
+    for panel in lesson.panels(lesson.presets["Classroom"]):
+        figure = panel.figure(Recording())
+        figure.layout.template = None
+        drawn = json.loads(plotly.io.to_json(figure, engine="json"))
+        drawn["layout"].setdefault("colorway", list(COLOURS))
+        assert empty_figure(panel) == drawn
 
 
 def test_a_later_answer_has_only_what_is_new():

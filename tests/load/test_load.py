@@ -1,0 +1,39 @@
+"""A class without browsers, in short; `make load` takes ten minutes for each of two classes."""
+
+import pytest
+
+from tests.load import classroom
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with classroom.serving(tmp_path_factory.mktemp("load"), warm=False) as server:
+        yield server
+
+
+def test_a_class_at_work_loses_no_session_and_no_run(server):
+    tally = classroom.in_class(server, sessions=8, seconds=3.0, arrive=1.0, think=(0.1, 0.8))
+    assert tally.failed == [], server.said
+    assert len(tally.opened) == 8
+    assert tally.presses >= 1
+    assert len(tally.scripts) > 16
+    assert len(tally.refreshes) > 8
+    assert classroom.lost(server, tally) == []
+    assert max(tally.scripts) < 30.0
+
+
+def test_a_rush_of_browsers_is_served(server):
+    last, failed = classroom.burst(server, opens=10, within=0.5)
+    assert failed == [], server.said
+    assert last < 60.0
+
+
+def test_who_comes_and_goes_leaves_no_thread_behind(server):
+    threads = server.threads
+    assert classroom.come_and_go(server, times=40) == []
+    assert server.threads <= threads + classroom.AT_ONCE
+
+
+def test_a_lost_run_would_be_noticed(server):
+    tally = classroom.Tally(done={"0" * 32})
+    assert classroom.lost(server, tally) == [f"{'0' * 32} was done and is lost"]
