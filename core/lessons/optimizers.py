@@ -228,7 +228,9 @@ class Task(NamedTuple):
             most = float(whole.x_train.max())
             learn, others = x[:learned].float() / most, torch.cat([x[learned:], whole.x_test]).float() / most
         held_out, test = others.split([len(x) - learned, len(whole.x_test)])
-        return cls(learn, y[:learned], held_out, y[learned:], test, whole.y_test, len(whole.classes))
+        # A glance takes the first tests, and a set may come class by class.
+        mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(knobs.seed)).to(device)
+        return cls(learn, y[:learned], held_out, y[learned:], test[mixed], whole.y_test[mixed], len(whole.classes))
 
 
 class SideBySide:

@@ -254,6 +254,7 @@ def test_it_learns_from_pictures_in_a_folder_and_each_is_of_its_class(tmp_path, 
             for i in range(count):  # a class is a shade
                 Image.new("RGB", (32, 32), (25 * c + i, 0, 0)).save(folder / f"{i}.png")
     knobs = turned(dataset="cifar10", optimizers=("adam",), examples=100, epochs=30, width=32, pixels="standardised")
+    assert len(set(Task.of(knobs, CPU).y_test[:10].tolist())) > 3, "a glance sees many classes"
     recording = record(knobs)
     assert recording.last("test_accuracy")[0] > 0.6
     assert recording.curve("test_accuracy")[1][0, 0] < 0.4
