@@ -24,7 +24,7 @@ from typing import Any
 from core import data
 from core.cost import CostError
 from core.data import DataError
-from core.device import DeviceError, cores
+from core.device import DeviceError, cores, keep_memory
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
@@ -360,4 +360,5 @@ def _claims_that_broke(run: Run) -> list[str]:
 
 
 if __name__ == "__main__":
+    keep_memory()
     sys.exit(main())

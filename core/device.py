@@ -1,8 +1,11 @@
 """Which processor trains, what it is called, and how much of it training may take."""
 
+import ctypes
 import math
 import os
+import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -10,6 +13,8 @@ from core.knobs import clip
 
 CHOICES = ("auto", "cuda", "mps", "cpu")
 MOST_THREADS = 1024
+MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+MOST_KEPT_AT_ONCE = 2**25  # bytes, the most that malloc lets one set; larger blocks are rare and worth giving back
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # what a container may use of a larger machine: "200000 100000" is two cores
 
 
@@ -74,6 +79,31 @@ def threads() -> int:
             f"unset it to take {max(1, cores() - 1)} here."
         )
     return int(asked)
+
+
+def keep_memory() -> None:
+    """Let this process keep the memory that it frees, for what it needs next, until `give_memory_back`.
+
+    A training step takes and frees megabytes. GNU's C library gives them back to the system each time, which then has
+    to clear every page anew: a quarter of the time of a small convolutional net. Elsewhere nothing changes.
+    """
+    if (libc := _glibc()) is not None:
+        libc.mallopt(MALLOC_MMAP_THRESHOLD, MOST_KEPT_AT_ONCE)
+        libc.mallopt(MALLOC_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_memory_back() -> None:
+    """Give the system what this process has kept and does not use."""
+    if (libc := _glibc()) is not None:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> Any:
+    """GNU's C library, where this process stands on it."""
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def _there() -> list[str]:

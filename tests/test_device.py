@@ -1,10 +1,14 @@
 """Picking a device, naming it, and how much of it training takes."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from core import device
 from core.device import DeviceError
+from core.places import ROOT
 
 
 def machine(monkeypatch, *, cuda=False, mps=False, cores=2, quota="max 100000"):
@@ -123,3 +127,46 @@ def test_a_bad_count_is_a_sentence(monkeypatch, asked):
     with pytest.raises(DeviceError, match=r"GRADIENT_LAB_THREADS = .* 1 … 1024; unset it to take 3 here\.$") as refused:
         device.threads()
     assert len(str(refused.value)) < 150
+
+
+FAULTS = """
+import os, resource, torch
+from core import device
+torch.set_num_threads(1)
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        step = [torch.ones(2_000_000) for _ in range(5)]  # blocks of 8 MB, taken and freed together
+        del step
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+faults()
+usual = faults()
+device.keep_memory()
+faults()
+print(usual, faults())
+parts = [torch.ones(2_000_000) for _ in range(20)]
+del parts
+kept = resident()
+device.give_memory_back()
+print(kept - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU's C library is asked for it")
+def test_memory_is_kept_for_the_next_step_and_given_back_when_asked():
+    ran = subprocess.run([sys.executable, "-c", FAULTS], cwd=ROOT, capture_output=True, text=True, check=True)
+    usual, then, given = map(int, ran.stdout.split())
+    assert then < 100 <= usual / 10, "pages are cleared anew at each step"
+    assert given > 50e6
+
+
+def test_where_the_c_library_is_another_nothing_happens(monkeypatch):
+    monkeypatch.setattr(device.sys, "platform", "darwin")
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda name: pytest.fail("asked for a library"))
+    device.keep_memory()
+    device.give_memory_back()

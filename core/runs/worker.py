@@ -19,7 +19,7 @@ from types import FrameType
 
 import torch
 
-from core import data
+from core import data, device
 from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
@@ -59,6 +59,7 @@ def main() -> None:
             patience = next(chores, None)
         else:
             line.send(_train(line, lessons, request, interrupt))
+            device.give_memory_back()
 
 
 class Interrupt:
@@ -124,6 +125,7 @@ def _lessons(reference: str) -> Mapping[str, AnyLesson]:
 
 def _warmed_up() -> Machine:
     """What every run needs."""
+    device.keep_memory()
     machine = Machine.measured()  # also makes torch load its kernels, and CUDA its context
     torch.set_num_threads(machine.threads)
     try:

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from core import device
 from core.training.lenet import Kind, LeNet, SideBySide
 
 EPOCH, BATCH = 60_000, 100
@@ -137,6 +138,7 @@ def compare(title: str, ways: dict[str, Callable[[], float] | None]) -> None:
 
 def main() -> None:
     """Without batch norm and with it."""
+    device.keep_memory()  # as the training process does; all ways here gain from it
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, medians of {ROUNDS} rounds")
     for title, batch_norm in (("LeNet-5", False), ("LeNet-5 with batch norm", True)):
         ways = {"ours": ours(batch_norm), "plain PyTorch": plain_pytorch(batch_norm), "Keras": keras(batch_norm)}
