@@ -86,7 +86,7 @@ class LeNet(nn.Module):
         x = (x.float() - self.kind.centre) / self.kind.spread
         a = functional.conv2d(*self.first(x), self.biases[0], padding=2)
         a = pool(self.between(tanh(a), 1))
-        a = pool(self.between(tanh(functional.conv2d(a, self.weights[1], self.biases[1])), 2))
+        a = pool(self.between(tanh(convolve(a, self.weights[1], self.biases[1])), 2))
         a = self.between(tanh(functional.linear(a.flatten(1), self.weights[2], self.biases[2])), 3)
         a = self.between(tanh(functional.linear(a, self.weights[3], self.biases[3])), 4)
         return functional.linear(a, self.weights[4], self.biases[4])
@@ -206,6 +206,30 @@ class _Normalise(torch.autograd.Function):
         return (*found, None, None)
 
 
+class _Convolve(torch.autograd.Function):
+    """A convolution without padding. On a CPU the weights' gradient is found quicker where channels lie innermost,
+    that of the maps where they do not; PyTorch takes one order for both. The numbers are the same."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(a, weight)
+        return functional.conv2d(a, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, weight = ctx.saved_tensors
+
+        def gradients(order: torch.memory_format, wanted: Sequence[bool]) -> Any:
+            return torch.ops.aten.convolution_backward(
+                g.contiguous(memory_format=order), a.contiguous(memory_format=order), weight, [len(weight)],
+                [1, 1], [0, 0], [1, 1], False, [0, 0], 1, wanted,
+            )  # fmt: skip
+
+        of_maps, _, _ = gradients(torch.contiguous_format, (True, False, False))
+        _, of_weight, of_bias = gradients(torch.channels_last, (False, True, True))
+        return of_maps, of_weight, of_bias
+
+
 class _Tanh(torch.autograd.Function):
     """tanh z = 2σ(2z) - 1: on a CPU a quarter of `torch.tanh`'s time."""
 
@@ -237,6 +261,11 @@ class _Pool(torch.autograd.Function):
             for column in (0, 1):
                 spread[..., row::2, column::2] = quarter
         return spread
+
+
+def convolve(a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`functional.conv2d` of maps (batch, in, h, w) with weights (out, in, 5, 5)."""
+    return _Convolve.apply(a, weight, bias)  # type: ignore[no-any-return]
 
 
 def tanh(z: Tensor) -> Tensor:
