@@ -14,8 +14,8 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -93,7 +93,7 @@ class Machine:
                 versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
                 continue
-        with _threads(threads):
+        with device.taking_threads(threads):
             return cls(
                 devices={kind: device.describe(each) for kind, each in found.items()},
                 calibrations={kind: calibrate(each) for kind, each in found.items()},
@@ -177,7 +177,7 @@ class InThread:
     ) -> Frames:
         """As `Engine.frames`; a lesson ends at its next frame, and its memory cannot be told from that of others."""
         watch = _Watch(None, limit)
-        with _threads(self.machine.threads):
+        with device.taking_threads(self.machine.threads):
             for frame in trained(lesson, knobs, where, stop):
                 yield frame
                 watch.look(lesson, frame.step)
@@ -227,17 +227,6 @@ def _failure(lesson: AnyLesson, step: float | None, error: BaseException) -> tup
 
 def _reached(lesson: AnyLesson, step: float | None) -> str:
     return "before its first frame" if step is None else f"at {lesson.axis} {step:g}"
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Let torch take `count` threads: sums come out alike only where they are split alike."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 # ---- in a process of its own ---------------------------------------------------------------------------------------

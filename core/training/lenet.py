@@ -10,9 +10,8 @@ the sigmoid, average pooling as four slices, dropout from whole random words. Th
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
+
+from core.device import taking_threads
 
 Array = NDArray[Any]
 T = TypeVar("T")
@@ -357,7 +358,7 @@ class SideBySide:
         threads = min(torch.get_num_threads(), len(self.nets))
         if threads == 1 or next(self.nets[0].parameters()).device.type != "cpu":
             return [work(i) for i in range(len(self.nets))]
-        with _one_thread_each():
+        with taking_threads(1):  # each: the nets are spread over the cores already
             pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
             try:
                 return list(pool.map(work, range(len(self.nets))))
@@ -368,14 +369,3 @@ class SideBySide:
 def expected(net: LeNet) -> list[Array]:
     """By layer, the input first, the running variance by which batch norm divides, (width,); (0,) without any."""
     return [norm.variance.cpu().numpy().copy() for norm in net.norms]
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Within it, torch takes the one thread that calls it: the nets are spread over the cores already."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -9,8 +9,8 @@ A net is a flat vector of parameters, its gradient another, and layers are views
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -24,7 +24,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional
 
-from core.device import cores
+from core.device import cores, taking_threads
 from core.training.crew import Crew
 
 INPUTS, CLASSES = 64, 10
@@ -274,7 +274,7 @@ def by_shards(job: Job, counts: Sequence[int]) -> list[float]:
     device = torch.device("cpu")
     net, examples = Net(job, device), Examples(job, device)
     sums = []
-    with one_thread():
+    with taking_threads(1):  # a worker is one core
         for shards in (1, *counts):
             total = torch.zeros_like(net.gradient)
             for shard in range(shards):
@@ -303,7 +303,7 @@ class Alone:
 
     def ask(self, *question: Any) -> list[Any]:
         """The one answer."""
-        with one_thread():
+        with taking_threads(1):  # a worker is one core
             return [self.worker(*question)]
 
 
@@ -315,14 +315,3 @@ def team(size: int, job: Job) -> AbstractContextManager[Team]:
 def room(device: torch.device) -> int:
     """How many workers this machine has a processor for."""
     return torch.cuda.device_count() if device.type == "cuda" else cores()
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A worker is one core. Yields nowhere near a frame."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
