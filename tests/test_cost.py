@@ -102,7 +102,7 @@ def test_a_preset_for_a_gpu_is_refused_where_there_is_none_for_its_time_and_not_
         assert cost.bytes < MOST_BYTES
         with pytest.raises(CostError, match="would take"):
             check(cost, Calibration())
-        assert check(cost, Calibration(flops=1e13, numbers=1e12, calls=1e5), MOST_GPU_SECONDS) > MOST_SECONDS / 4
+        assert check(cost, Calibration(flops=1e13, numbers=1e12, calls=1e5), MOST_GPU_SECONDS) > 60
 
 
 def test_calibration_measures_this_machine():

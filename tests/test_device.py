@@ -144,25 +144,24 @@ def faults():
 def resident():
     return int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-faults()
-usual = faults()
 device.keep_memory()
 faults()
-print(usual, faults())
+print(faults())
+before = resident()
 parts = [torch.ones(2_000_000) for _ in range(20)]
 del parts
 kept = resident()
 device.give_memory_back()
-print(kept - resident())
+print(kept - before, kept - resident())
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU's C library is asked for it")
 def test_memory_is_kept_for_the_next_step_and_given_back_when_asked():
     ran = subprocess.run([sys.executable, "-c", FAULTS], cwd=ROOT, capture_output=True, text=True, check=True)
-    usual, then, given = map(int, ran.stdout.split())
-    assert then < 100 <= usual / 10, "pages are cleared anew at each step"
-    assert given > 50e6
+    faults, kept, given = map(int, ran.stdout.split())
+    assert faults < 100, "pages are cleared anew at each step"
+    assert min(kept, given) > 100e6
 
 
 def test_where_the_c_library_is_another_nothing_happens(monkeypatch):
