@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -31,7 +32,7 @@ from core.knobs import clip
 from core.places import ROOT
 
 MOST_SAID = 120  # characters of what a worker says of its failure
-LAST_WORDS = 0.3  # seconds in which the death of one worker may explain the failure of another
+LAST_WORDS = 1.0  # seconds in which the death of one worker may explain the failure of another
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 log = logging.getLogger(__name__)
@@ -95,13 +96,18 @@ class Crew:
         while len(answers) < self.size:
             self._collect(answers, None)
             if self._failures(answers):
-                # One that dies takes others with it, who notice a broken connection: the dead one is the cause.
-                with suppress(TimeoutError):
-                    self._collect(answers, LAST_WORDS)
+                self._wait_for_the_dead(answers)
                 rank, failure = min(self._failures(answers), key=lambda each: len(each[1].trace))
                 log.warning("Worker %d %s.\n%s", rank + 1, failure.said, failure.trace)
                 raise WorkerError(f"worker {rank + 1} of {self.size} {failure.said}")
         return [answers[rank] for rank in range(self.size)]
+
+    def _wait_for_the_dead(self, answers: dict[int, Any]) -> None:
+        """One that dies takes others with it, who notice a broken connection, perhaps before we do: it is the cause."""
+        until = time.monotonic() + LAST_WORDS
+        with suppress(TimeoutError):
+            while len(answers) < self.size and all(failure.trace for _, failure in self._failures(answers)):
+                self._collect(answers, max(0.0, until - time.monotonic()))
 
     @staticmethod
     def _failures(answers: Mapping[int, Any]) -> list[tuple[int, Failure]]:

@@ -619,8 +619,10 @@ def kills(count: int, seed: int = 0, makes_room: bool = False) -> tuple[Findings
                 slowest = max(slowest, time.perf_counter() - start)
                 if left == 0:
                     # The other still works: its job must be left alone and its half-written run be let be.
+                    # It may make room of a run between our two looks; then that is listed no more.
+                    missed = [each.key for each in store.list() if store.get(each.key) is None]
                     for each in store.list():
-                        if store.get(each.key) is None:
+                        if each.key in missed and store.get(each.key) is None:
                             findings.wrong.append(f"round {round_}: {each.key} is listed and not whole")
             wrong = broken_promises(sound(top, Files()), committers.promises, [top / "cache" / "runs"])
             findings.wrong += [f"round {round_}: {sentence}" for sentence in wrong]
