@@ -17,7 +17,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE = 60.0  # seconds for a server to come up on a busy machine
+PATIENCE = 180.0  # seconds for a server to come up on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
-WAIT = 60_000  # ms
+WAIT = 180_000  # ms
 PAGES = {
     "/": "Gradient Lab",
     "/gallery": "Gallery",

@@ -16,7 +16,7 @@ APP = Path(__file__).parents[2] / "app.py"
 SMALL = "dataset=digits&widths=4,16&examples=300"
 QUICK = f"/width-and-interpolation?{SMALL}&passes=5"
 LONG = "/dying-relu?nets=1000&epochs=50"  # some twenty seconds: time to look at it
-WAIT = 60_000  # ms; a stuck page, not a slow one
+WAIT = 180_000  # ms; a stuck page, not a slow one
 
 
 @pytest.fixture(scope="module")

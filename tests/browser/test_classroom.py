@@ -10,7 +10,7 @@ pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
 CODES = {"GRADIENT_LAB_CLASS_CODE": "tulip", "GRADIENT_LAB_TEACHER_CODE": "rembrandt"}
-WAIT = 60_000  # ms; a stuck page, not a slow one
+WAIT = 180_000  # ms; a stuck page, not a slow one
 
 
 def status(url):

@@ -17,7 +17,7 @@ from core.ui.run_json import state
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
 expect = playwright.expect
-expect.set_options(timeout=20_000)  # a busy machine is no fault
+expect.set_options(timeout=60_000)  # a busy machine is no fault
 
 HERE = Path(__file__).parent
 FIRST = ".gl-panel:first-child"

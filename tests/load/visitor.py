@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
 HOST = "127.0.0.1"
-PATIENCE = 60.0  # seconds after which an answer counts as none
+PATIENCE = 180.0  # seconds after which an answer counts as none
 FINISHED = {ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR}
 FILES = re.compile(rb'(?:src|href)="\./(static/[^"]+\.(?:js|css))"')
 ASSETS = re.compile(r"assets/[0-9a-f]+/[a-z.]+")

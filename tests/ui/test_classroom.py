@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("server")
 
 RELU = LESSONS["dying-relu"]
 SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
-LONG = 60  # seconds; a stuck page, not a slow one
+LONG = 180  # seconds; a stuck page, not a slow one
 
 
 @pytest.fixture

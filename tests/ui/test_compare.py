@@ -16,7 +16,7 @@ WIDTH, RELU = LESSONS["width-and-interpolation"], LESSONS["dying-relu"]
 CLASSROOM, RIGHT, LABELS = (WIDTH.key(WIDTH.presets[name]) for name in ("Classroom", "Done right", "Random labels"))
 OTHER = RELU.key(RELU.presets["Classroom"])
 RUNS, LINES = f"compare/runs/{WIDTH.slug}", f"compare/series/{CLASSROOM},{RIGHT}"
-LONG = 60  # seconds; a stuck page, not a slow one
+LONG = 180  # seconds; a stuck page, not a slow one
 
 
 def opened(**query) -> AppTest:

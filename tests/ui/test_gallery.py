@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("server")  # with the gallery that ships an
 
 
 def gallery() -> AppTest:
-    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=60).run()
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=180).run()
     at.switch_page("gallery.py").run()
     assert not at.exception
     return at
