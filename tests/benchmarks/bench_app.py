@@ -104,7 +104,7 @@ def finished(page):
 
 def stopped(page):
     """End the run on a page: its first point was all that was wanted."""
-    stop = page.get_by_role("button", name="Stop")
+    stop = page.get_by_role("button", name="Stop", exact=True)
     if stop.count():  # a quick one has ended by itself
         stop.click()
     page.get_by_role("button", name="Run ·").wait_for(timeout=60_000)

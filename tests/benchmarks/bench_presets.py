@@ -1,6 +1,6 @@
 """How long each preset trains, what was estimated for it, and when its first frame came.
 
-    python tests/benchmarks/bench_presets.py [threads] [preset]
+    python tests/benchmarks/bench_presets.py [threads] [preset] [slug ...]
 
 Runs without a server, with all cores unless `threads` says otherwise; medians of three rounds, one for what takes
 longer than a minute. Needs FashionMNIST (`GRADIENT_LAB_DATA`).
@@ -17,8 +17,8 @@ import torch
 
 from core import data
 from core.cost import calibrate
-from core.device import cores
-from core.lessons import CURRICULUM
+from core.device import cores, keep_memory
+from core.lessons import CURRICULUM, LESSONS
 from core.training import online
 
 CPU = torch.device("cpu")
@@ -38,10 +38,12 @@ def measure(lesson, knobs):
 def main():
     torch.set_num_threads(int(sys.argv[1]) if len(sys.argv) > 1 else cores())
     wanted = sys.argv[2] if len(sys.argv) > 2 else ""
+    slugs = sys.argv[3:] or [lesson.slug for lesson in CURRICULUM]
+    keep_memory()  # as the training process does
     online.warm_up()
     calibration = calibrate(CPU)
     print(f"{torch.get_num_threads()} threads; seconds: first frame, all, estimated, ratio estimated : all")
-    for lesson in CURRICULUM:
+    for lesson in (LESSONS[slug] for slug in slugs):
         for name, knobs in lesson.presets.items():
             needed = lesson.dataset(knobs)
             if wanted not in name or (needed is not None and not data.available(needed)):

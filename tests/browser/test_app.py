@@ -101,9 +101,9 @@ def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run_after_a_reload_too(ba
     assert len(answers) >= refreshes + 10, "the page has stopped asking for what is new"
     assert page.evaluate(look) == zoomed
     page.reload()  # whoever pressed Run may still press Stop
-    page.get_by_role("button", name="Stop").click(timeout=WAIT)
+    page.get_by_role("button", name="Stop", exact=True).click(timeout=WAIT)
     expect_state(page, "stopped")
-    page.get_by_role("button", name="Stop").wait_for(state="detached", timeout=WAIT)
+    page.get_by_role("button", name="Stop", exact=True).wait_for(state="detached", timeout=WAIT)
 
 
 def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base, page):
