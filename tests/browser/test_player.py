@@ -77,6 +77,7 @@ def drag(page, number=0):
 
 
 def ranges(page, number=0):
+    page.wait_for_function("number => document.querySelectorAll('.gl-plot')[number]?.layout", arg=number)
     return plot(page, "[plot.layout.xaxis.range, plot.layout.yaxis.range]", number)
 
 
