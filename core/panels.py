@@ -6,9 +6,8 @@ some frame added, so that a chart already on screen need not be sent again.
 """
 
 import base64
+import io
 import math
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
+from PIL import Image
 
 from core.frames import Array, Recording
 
@@ -162,17 +162,9 @@ class Panel:
 
 def png(pixels: Array) -> str:
     """Colours with opacity, (height, width, 4) uint8, as the text that an image trace takes for its `source`."""
-    height, width, _ = pixels.shape
-    rows = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, -1)], axis=1)  # 0: plain bytes
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows.tobytes(), 9)),
-        (b"IEND", b""),
-    )
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    )
-    return "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode("ascii")
+    packed = io.BytesIO()
+    Image.fromarray(pixels).save(packed, "PNG", compress_level=9)
+    return "data:image/png;base64," + base64.b64encode(packed.getvalue()).decode("ascii")
 
 
 def plain(value: float, digits: int = 6) -> float | None:
