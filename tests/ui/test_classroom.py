@@ -15,12 +15,12 @@ from core.runs.store import StoreError
 from core.ui import state
 from core.ui.door import Codes
 from core.ui.gate import ASKER, TICKET
+from tests.ui.opened import LONG, lesson_page
 
 pytestmark = pytest.mark.usefixtures("server")
 
 RELU = LESSONS["dying-relu"]
 SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
-LONG = 180  # seconds; a stuck page, not a slow one
 
 
 @pytest.fixture
@@ -51,19 +51,6 @@ def class_is_open(monkeypatch, shown):
 def teachers_page() -> AppTest:
     at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
     return at.switch_page("classroom.py").run()
-
-
-def lesson_page(slug: str, **query: str) -> AppTest:
-    def script(slug: str) -> None:
-        from core.lessons import LESSONS
-        from pages import lesson
-
-        lesson.show(LESSONS[slug])
-
-    at = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=LONG)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run()
 
 
 def words(at: AppTest) -> str:

@@ -10,27 +10,12 @@ from core.runs import bundle
 from core.runs.run import Run, State
 from core.runs.store import Store
 from core.ui import state
+from tests.ui.opened import LONG, lesson_page
 
 pytestmark = pytest.mark.usefixtures("server")
 
 RELU = LESSONS["dying-relu"]
 SMALL = {"nets": "20", "epochs": "1", "points": "64", "depth": "2"}
-LONG = 180  # seconds; a stuck page, not a slow one
-
-
-def lesson_page(slug: str, **query: str) -> AppTest:
-    """The page of a lesson, opened by a link."""
-
-    def script(slug: str) -> None:
-        from core.lessons import LESSONS
-        from pages import lesson
-
-        lesson.show(LESSONS[slug])
-
-    at = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=LONG)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run()
 
 
 def said(at: AppTest, name: str) -> str:
