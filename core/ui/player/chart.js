@@ -286,13 +286,27 @@ export class Chart {
     if (!this.plot) return;
     assignDeep(this.plot.layout, this.#style());
     for (const each of this.traces) each.thicken(look.thicker);
-    this.Plotly.redraw(this.plot);
-    this.resize();
+    this.#fit();
   }
 
+  /** Its place on the page may be of another size now. */
   resize() {
     if (!this.plot || !this.plot.clientWidth) return;
-    this.Plotly.Plots.resize(this.plot);
+    const { width, height } = this.plot._fullLayout;
+    const same = Math.abs(width - this.plot.clientWidth) < 1 && Math.abs(height - this.plot.clientHeight) < 1;
+    if (!same) this.#fit();
+  }
+
+  /**
+   * Draw everything anew at the size of its place; `Plotly.Plots.resize` would do so a tenth of a second later. Plotly
+   * places a legend by the margins that it finds: one that takes fewer rows than before comes right the second time.
+   */
+  #fit() {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (width) Object.assign(this.plot.layout, { width, height });
+    const { t: before } = this.plot._fullLayout._size;
+    this.Plotly.redraw(this.plot);
+    if (this.plot._fullLayout._size.t !== before) this.Plotly.redraw(this.plot);
     this.#label();
   }
 
