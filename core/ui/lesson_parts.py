@@ -87,11 +87,8 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
     where = "imported from another server" if run.imported else where
     if knobs is None or run.knobs == knobs:
-        return (
-            f"Shown: {where}, {as_text(run.device)}."
-            if run.state is not State.QUEUED
-            else "In line: it starts by itself."
-        )
+        on = "" if run.device == "auto" else f", {as_text(run.device)}"  # until it has started
+        return f"Shown: {where}{on}." if run.state is not State.QUEUED else "In line: it starts by itself."
     other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
     return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
 
