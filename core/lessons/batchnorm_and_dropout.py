@@ -805,7 +805,7 @@ HUNT = (
 )
 
 THEORY = r"""
-**Batch norm.** For each channel, with the mean $\mu_B$ and the variance $\sigma_B^2$ of the batch (over all places of a map)
+**Batch norm.** For each channel, with the mean $\mu_B$ and the variance $\sigma_B^2$ of the batch (over all places of a map):
 
 $$
 \hat x = \frac{x - \mu_B}{\sqrt{\sigma_B^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta .
