@@ -826,7 +826,7 @@ With the gradient $g_t$ and the learning rate $\eta$, all of them elementwise, $
 | AdaDelta | $\sqrt{u_{t-1}+\epsilon}\,/\sqrt{v_t+\epsilon}\;g_t$ with $u$ the running mean of $\Delta^2$ |
 | Adam | $\hat m_t/(\sqrt{\hat v_t}+\epsilon)$ with $\hat m_t=m_t/(1-\beta_1^t)$, $\hat v_t=v_t/(1-\beta_2^t)$ |
 | Nadam | Adam with $\hat m$ looked up one step ahead |
-| AdamW | Adam, and besides $\theta\leftarrow(1-\eta\lambda')\,\theta$ |
+| AdamW | Adam, and besides $\theta\leftarrow(1-2\eta\lambda)\,\theta$ |
 
 **A rate means something else in each.** In SGD $\eta$ has the unit of $\theta$ over $g$. In Adam and RMSProp
 $|\Delta_t|\approx 1$, so $\eta$ *is* the length of a step. In AdaDelta $\Delta_t$ already has the unit of $\theta$, and
@@ -838,7 +838,8 @@ by $\sqrt{v}$ as well, so that weights with large gradients are shrunk less; Ada
 gradient (Loshchilov & Hutter 2019). At the start $\sum w^2\approx\sum_l 2\,n_l n_{l+1}/(n_l+n_{l+1})$ after Glorot, for
 the notebook's net 2,509, times 0.01 is 25.1, beside a cross-entropy of $\ln 10 = 2.3$.
 
-**The landscapes.** In a ravine SGD is held by the steep side: $\eta<2/\kappa_{max}$. Momentum adds up along the floor.
+**The landscapes.** In a ravine SGD is held by the steep side: it diverges from $\eta=2/\kappa$ on, where $\kappa$ is the
+largest curvature. Momentum adds up along the floor.
 Rules that divide by $\sqrt v$ go at the same pace in both directions. On a saddle the slope along $y$ is tiny at first,
 and dividing by it helps. In Eggholder each goes to the bottom of some valley, and which one is chance.
 
