@@ -8,6 +8,7 @@ const AXIS = /^[xy]axis\d*$/;
 const LABEL_GAP = 6; // px between the tip of a line and its label
 const WIDEST_LABEL = 132; // px
 const MOST_ROWS = 200; // of a table
+const LESSON_TYPE = 13; // px of the page's type where a lesson chose a size for its words
 
 // --- what a panel keeps ----------------------------------------------------------------------------------------------
 
@@ -285,7 +286,7 @@ export class Chart {
     this.look = look;
     if (!this.plot) return;
     assignDeep(this.plot.layout, this.#style());
-    for (const each of this.traces) each.thicken(look.thicker);
+    for (const each of this.traces) each.dress(look);
     this.#fit();
   }
 
@@ -357,7 +358,7 @@ export class Chart {
 
   #plotFirst() {
     const layout = assignDeep(structuredClone(this.spec.figure.layout), this.#style());
-    for (const each of this.traces) each.thicken(this.look.thicker);
+    for (const each of this.traces) each.dress(this.look);
     const data = [...this.ghosts, ...this.traces.map((each) => each.trace)];
     const config = { displayModeBar: false, responsive: false, doubleClick: false, showTips: false };
     this.plot = this.canvas;
@@ -410,6 +411,7 @@ export class Chart {
       style[name].unifiedhovertitle = { text: `${this.axisName} %{x}` };
       if (grows) Object.assign(style[name], { spikecolor: look.faint, spikethickness: 1, spikedash: "solid" });
     }
+    if (asked.annotations) style.annotations = asked.annotations.map((each) => sized(each, look));
     for (const each of this.labelled) each.trace.showlegend = !this.#labelsFit();
     const named = this.traces.filter(({ trace }) => trace.name && trace.showlegend !== false);
     style.showlegend = asked.showlegend ?? (named.length > 1 || named.some(({ trace }) => trace.meta?.reference));
@@ -533,8 +535,10 @@ export class Chart {
     const text = diverged ? `${trace.meta.label} diverged` : String(trace.meta.label);
     const gap = LABEL_GAP + (diverged ? 5 : 0);
     // At the right edge there is room for the name alone: what is longer stands on the other side.
-    const before = diverged && place.x + gap + this.#widthOf(text) > this.overlay.clientWidth;
-    return { ...place, at: place.y, from: place.x + (before ? -gap : gap), before, text, colour, diverged };
+    const width = this.#widthOf(text);
+    const before = diverged && place.x + gap + width > this.overlay.clientWidth;
+    const from = place.x + (before ? -gap : gap);
+    return { ...place, at: place.y, from, left: before ? from - width : from, width, before, text, colour, diverged };
   }
 
   /** The marks stay the same elements and are only moved: a new one under the pointer would flicker. */
@@ -602,6 +606,7 @@ export class Chart {
 /** A trace, with what it takes to move it to a frame. */
 function watch(trace, moves) {
   const width = trace.line?.width ?? 2;
+  const letters = trace.textfont?.size;
   const each = {
     trace,
     column: moves === "grow" ? new Column() : null,
@@ -630,12 +635,23 @@ function watch(trace, moves) {
       return moved;
     },
 
-    /** Lines are thicker on a projector; the edges of bands, of width 0, stay what they are. */
-    thicken(times) {
-      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * times);
+    /** Lines are thicker on a projector, and words larger; the edges of bands, of width 0, stay what they are. */
+    dress(look) {
+      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * look.thicker);
+      if (letters) set(this.trace, "textfont.size", inType(letters, look));
     },
   };
   return each;
+}
+
+/** A size that a lesson chose, where the page's type is larger or smaller than it thought. */
+function inType(size, look) {
+  return Math.round((size * look.size) / LESSON_TYPE);
+}
+
+function sized(annotation, look) {
+  const size = annotation.font?.size;
+  return size ? { ...annotation, font: { ...annotation.font, size: inType(size, look) } } : annotation;
 }
 
 /** The growing lines of an earlier run, whole and pale. */
@@ -732,7 +748,8 @@ function pushApart(tips, height, top, bottom) {
     let crowd = { tips: [tip] };
     spread(crowd);
     // Labels that stand beside each other are in nobody's way.
-    const touches = (other) => other.tips.at(-1).at + height > crowd.tips[0].at && crowd.tips.some((one) => other.tips.some((two) => Math.abs(one.x - two.x) < WIDEST_LABEL / 2));
+    const over = (one, two) => one.left < two.left + two.width + LABEL_GAP && two.left < one.left + one.width + LABEL_GAP;
+    const touches = (other) => other.tips.at(-1).at + height > crowd.tips[0].at && crowd.tips.some((one) => other.tips.some((two) => over(one, two)));
     for (let i = crowds.findLastIndex(touches); i >= 0; i = crowds.findLastIndex(touches)) {
       crowd = { tips: [...crowds.splice(i, 1)[0].tips, ...crowd.tips].sort((a, b) => a.y - b.y) };
       spread(crowd);
