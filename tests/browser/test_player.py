@@ -540,27 +540,6 @@ def test_a_projector_gets_large_type_and_thick_lines(page, server):
     expect(page.locator(".gl-caption").first).to_be_hidden()
 
 
-def test_a_legend_stays_above_its_curves_on_a_page_that_gets_wider(page, server):
-    """Plotly places it by the margins that it finds: fewer rows than before came to lie within the chart."""
-    visit(page, server, fresh("e"))
-    plot(page, "plot.data.forEach((trace) => (trace.showlegend = Boolean(trace.name)))")
-    above = """() => {
-      const plot = document.querySelector('.gl-plot');
-      const [legend, curves] = ['.legend', '.nsewdrag'].map((each) => plot.querySelector(each).getBoundingClientRect());
-      return [legend.height, curves.top - legend.bottom];
-    }"""
-    heights = []
-    for width in (500, 1400):
-        page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(
-            "(plot) => Math.abs(plot._fullLayout.width - plot.clientWidth) < 1", arg=page.query_selector(".gl-plot")
-        )
-        height, gap = page.evaluate(above)
-        heights.append(height)
-        assert -1 <= gap < 20
-    assert heights[0] > 1.5 * heights[1]
-
-
 def test_the_bar_stays_in_reach_while_the_charts_are_in_view(page, server):
     visit(page, server, fresh("e"))
     bar = page.locator(".gl-bar").bounding_box()
