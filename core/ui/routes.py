@@ -10,11 +10,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import plotly
-import plotly.io
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,7 +23,7 @@ from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
 from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
-from core.ui.replay import comparison_html, replay_html
+from core.ui.replay import CHART_LIBRARY, PLAYER, comparison_html, replay_html
 from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
@@ -41,12 +38,11 @@ ALONE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
 }
 
-PLAYER = Path(__file__).parent / "player"
 ASSETS = {
     "player.js": (PLAYER / "player.js", "text/javascript"),
     "chart.js": (PLAYER / "chart.js", "text/javascript"),
     "player.css": (PLAYER / "player.css", "text/css"),
-    "plotly.min.js": (Path(plotly.__file__).parent / "package_data" / "plotly.min.js", "text/javascript"),
+    CHART_LIBRARY.name: (CHART_LIBRARY, "text/javascript"),
 }
 
 
@@ -126,7 +122,7 @@ def _version(name: str) -> str:
 
 @functools.cache
 def _packed(name: str) -> bytes:
-    """The file, packed once: the chart library has nearly five megabytes."""
+    """The file, packed once: the chart library has one and a half megabytes."""
     return gzip.compress(ASSETS[name][0].read_bytes(), mtime=0)
 
 
