@@ -10,6 +10,9 @@ from core.lesson import AnyLesson
 from core.ui import state
 from core.ui.cards import as_text
 
+COLUMN_WIDTH = 150  # pixels of a knob at least: two stand side by side on a phone
+SIDE_BY_SIDE = 30  # characters of all choices together, up to which they are buttons side by side
+
 
 def presets(lesson: AnyLesson, current: Knobs | None) -> None:
     """One button per preset; pressing one sets every knob and shows its stored run."""
@@ -53,10 +56,12 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
         if more:
             _more(lesson, more)
     shown = [knob for knob in offered if knob.shown]
-    shares = [1.6 if knob.kind == "list" else 1 for knob in shown]
-    for column, knob in zip(st.columns(shares, gap="medium") if shares else (), shown, strict=True):
-        with column:
-            _widget(lesson, knob)
+    if shown:
+        columns = sum(1 + _wide(knob) for knob in shown)
+        grid = st.grid(columns, min_column_width=COLUMN_WIDTH, gap=("small", "medium"), key="knobs")
+        for knob in shown:
+            with grid.cell(column_span=2) if _wide(knob) else grid:
+                _widget(lesson, knob)
     _fixed(lesson, [knob for knob in declared if knob.name in hidden])
 
 
@@ -91,7 +96,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
         st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, wrap=True, **kept)
     elif knob.kind == "text":
         st.text_area(label, max_chars=knob.most, height="content", **kept)
-    elif knob.kind == "choice" and sum(map(len, knob.choices)) <= 30:
+    elif _side_by_side(knob):
         st.segmented_control(label, knob.choices, required=True, **kept)
     elif knob.kind == "choice":
         st.selectbox(label, knob.choices, **kept)
@@ -103,6 +108,15 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
         number: Any = int if knob.kind == "int" else float
         least, most = (None if bound is None else number(bound) for bound in (knob.ge, knob.le))
         st.number_input(label, least, most, step=1 if knob.kind == "int" else None, **kept)
+
+
+def _side_by_side(knob: Knob) -> bool:
+    return knob.kind == "choice" and sum(map(len, knob.choices)) <= SIDE_BY_SIDE
+
+
+def _wide(knob: Knob) -> bool:
+    """Whether it takes two columns: what has a button for each of its values."""
+    return knob.kind == "list" or _side_by_side(knob)
 
 
 def _stops(knob: Knob, values: Any) -> list[Any]:
