@@ -18,6 +18,7 @@ from hypothesis import strategies as some
 from core.frames import Recording
 from core.lessons import CURRICULUM, LESSONS
 from core.lessons.cnn_arithmetic import Name
+from core.lessons.optimizers import Name as Optimizer
 from core.places import ROOT
 from core.scripts import BEGIN, END, FOLDER, has_script, literal, script
 
@@ -59,6 +60,10 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "cnn-arithmetic": [
         {"nets": get_args(Name), "net": ODD_NET, "input_size": 28, "batch_size": 3, "bytes_per_number": 2},
         {"version": "as the notebook counted"},
+    ],
+    "optimizers": [
+        {"optimizers": get_args(Optimizer), "rates": "paper", "l2": 0.01, "pixels": "standardised"},
+        {"optimizers": ("adamw", "nesterov", "adam", "sgd"), "l2": 0.001, "rates": "notebook", "batch_size": 8},
     ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
@@ -190,6 +195,11 @@ def paths(lesson, knobs, recording):
     return {name: [each[i][np.isfinite(each[i])] for each in shares] for i, name in enumerate(knobs.nets)}
 
 
+def without_dropout(lesson, knobs, recording):
+    curves = means("test_accuracy")(lesson, knobs, recording)
+    return {name: curves[name] for name in knobs.optimizers}
+
+
 DRAWN = {
     "perceptron-and-hinge": means("test_accuracy"),
     "dying-relu": collapsed,
@@ -199,6 +209,7 @@ DRAWN = {
     "overfitting-cures": means("test_mse"),
     "cnn-arithmetic": paths,
     "depth-vs-width": by_units,
+    "optimizers": without_dropout,
 }
 
 
