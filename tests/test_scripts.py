@@ -17,10 +17,15 @@ from hypothesis import strategies as some
 
 from core.frames import Recording
 from core.lessons import CURRICULUM, LESSONS
+from core.lessons.batchnorm_and_dropout import Variant
 from core.lessons.cnn_arithmetic import Name
 from core.lessons.optimizers import Name as Optimizer
+from core.lessons.scaling import drawn as drawn_workers
+from core.lessons.scaling import rate, task
+from core.lessons.scaling import tried as tried_workers
 from core.places import ROOT
 from core.scripts import BEGIN, END, FOLDER, has_script, literal, script
+from core.training.parallel import Examples, Net, Setting
 
 SCRIPTS = [lesson.slug for lesson in CURRICULUM if has_script(lesson)]
 LIBRARIES = {"numpy", "torch", "torchvision", "matplotlib", "sklearn"}  # sklearn has the digits, which need no download
@@ -28,7 +33,6 @@ CLOSE = {"rtol": 2e-3, "atol": 1e-6}
 """Script and lesson draw the same random numbers and differ in the order of sums alone: over the few steps of these
 runs that is some 1e-5, and 1e-3 where fifteen batch norms follow each other. A wrong rule or start is off by far more,
 as another seed is, which `test_another_seed_would_be_noticed` shows."""
-
 ODD_NET = """CONV 8 3×3 stride 2 pad 1 floor; skip 8
 conv 8 3x3 pad 1 groups 4 no bias, ( conv 4 1x1 | pool 3 stride 1 pad 1 | ) , norm
 ( conv 20 3x3 pad 1 + ), average, fc 7 no bias"""
@@ -65,6 +69,13 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"optimizers": get_args(Optimizer), "rates": "paper", "l2": 0.01, "pixels": "standardised"},
         {"optimizers": ("adamw", "nesterov", "adam", "sgd"), "l2": 0.001, "rates": "notebook", "batch_size": 8},
     ],
+    "batchnorm-and-dropout": [
+        {"variants": get_args(Variant), "seeds": 2, "momentum": 0.5},
+        {"variants": ("both", "dropout"), "order": "batch norm, then dropout", "hidden_rate": 0.3, "keep": 0.5},
+    ],
+    "scaling": [
+        {"layers": 2, "width": 9, "serial_fraction": 0.4, "steps": 31},
+    ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
         {"patience": 1, "judge": "test", "learning_rate": 0.5, "epochs": 12, "seeds": 2},
@@ -83,6 +94,17 @@ class Axes:
 gca = Axes
 def legend(): pass
 def show(): pass
+"""
+# PyTorch draws once for each unit that may be dropped, LeNet's lesson, for speed, once for four. Here scripts draw as it
+# does: to come to the same losses they have to drop in the same places, at the same rates and in the same order.
+DROPOUT = """
+import torch
+def dropout(a, p, training, inplace):
+    if not (training and p): return a
+    words = torch.empty((a.numel() + 3) // 4, dtype=torch.int64).random_(-2**63, None)
+    kept = words.view(torch.int16)[: a.numel()].view(a.shape) >= round(p * 2**16) - 2**15
+    return a * kept / (1 - p)
+torch.nn.functional.dropout = dropout
 """
 # Runs the scripts one after another in one process, since loading torch takes longer than any of them.
 EACH = """
@@ -135,10 +157,19 @@ def said(tmp_path_factory):
     for i, ((slug, _), knobs) in enumerate(TRIED.items()):
         paths.append(folder / f"{i}.py")
         paths[-1].write_text(script(LESSONS[slug], knobs), encoding="utf-8")
-    ran = start(["-c", EACH], *paths, path=folder)
+    ran = start(["-c", DROPOUT + EACH], *paths, path=folder)
     assert ran.returncode == 0, ran.stderr
     answers = [json.loads(line) for line in ran.stdout.splitlines()]
     return {key: (numbers(printed), drawn) for key, (printed, drawn) in zip(TRIED, answers, strict=True)}
+
+
+def closeness(slug, name):
+    """How close a number of the script is to that of the lesson."""
+    if name == "gradient_difference":  # rounding itself
+        return {"rtol": 0, "atol": 1e-5}
+    # PyTorch's running variances are n / (n - 1) times those of the lesson: a picture may be read otherwise.
+    evaluated = slug == "batchnorm-and-dropout" and name.startswith("test_")
+    return {"rtol": 0.01, "atol": 0.005} if evaluated else CLOSE
 
 
 def numbers(printed):
@@ -200,6 +231,16 @@ def without_dropout(lesson, knobs, recording):
     return {name: curves[name] for name in knobs.optimizers}
 
 
+def ends_of_epochs(lesson, knobs, recording):
+    found = means("test_accuracy")(lesson, knobs, recording)
+    return {name: (x[(x > 0) & (x % 1 == 0)], y[(x > 0) & (x % 1 == 0)]) for name, (x, y) in found.items()}
+
+
+def speedups(lesson, knobs, recording):
+    measured = recording.picture("seconds_speedup")[:, np.isin(drawn_workers(knobs), tried_workers(knobs))]
+    return {kind: (tried_workers(knobs), measured[i]) for i, kind in enumerate(("strong", "weak"))}
+
+
 DRAWN = {
     "perceptron-and-hinge": means("test_accuracy"),
     "dying-relu": collapsed,
@@ -210,6 +251,8 @@ DRAWN = {
     "cnn-arithmetic": paths,
     "depth-vs-width": by_units,
     "optimizers": without_dropout,
+    "batchnorm-and-dropout": ends_of_epochs,
+    "scaling": speedups,
 }
 
 
@@ -217,10 +260,10 @@ DRAWN = {
 def test_a_script_prints_the_facts_of_its_lesson(slug, which, said, recordings):
     printed, _ = said[slug, which]
     facts = LESSONS[slug].facts(TRIED[slug, which], recordings[slug, which])
-    assert len(printed) >= 4
+    assert len(printed) >= 3
     for name, value in printed.items():
         ours = facts.get(name)
-        np.testing.assert_allclose(value, math.nan if ours is None else ours, err_msg=name, **CLOSE)
+        np.testing.assert_allclose(value, math.nan if ours is None else ours, err_msg=name, **closeness(slug, name))
         assert name in facts or math.isnan(value), f"{name} is no fact of {slug}"
 
 
@@ -233,7 +276,30 @@ def test_a_script_draws_the_curve_of_its_lesson(slug, which, said, recordings):
         first = len(x) - len(drawn[label][0])  # a logarithmic axis has no 0
         assert first <= 1
         np.testing.assert_allclose(drawn[label][0], x[first:], **CLOSE)
-        np.testing.assert_allclose(drawn[label][1], y[first:], err_msg=label, **CLOSE)
+        np.testing.assert_allclose(drawn[label][1], y[first:], err_msg=label, **closeness(slug, "test_accuracy"))
+
+
+def test_workers_of_the_script_train_as_one_with_all_their_examples(tmp_path):
+    lesson = LESSONS["scaling"]
+    small = {"workers": 2, "width": 16, "global_batch": 64, "steps": 20, "rule": "linear", "serial_fraction": 0.0}
+    knobs = lesson.parse(small)
+    path = tmp_path / "script.py"
+    path.write_text(script(lesson, knobs).replace("os.cpu_count()", "2"), encoding="utf-8")
+    ran = start([], path, path=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    printed = numbers(ran.stdout)
+    assert 0 < printed["gradient_difference"] < 1e-5
+    for name in ("speedup[2]", "efficiency_weak[2]"):
+        assert 0 < printed[name] < 100
+    job = task(knobs, 1, "cpu")
+    for kind, size in (("strong", 64), ("weak", 128)):
+        net, examples, losses = Net(job, torch.device("cpu")), Examples(job, torch.device("cpu")), []
+        for step in range(20):
+            net.gradient.zero_()
+            net.backward(*examples.batch(step, size), size)
+            net.step(rate(knobs, Setting(kind, 2), step))
+            losses.append(net.gradient[-1].item())
+        np.testing.assert_allclose(printed[f"loss[{kind}]"], np.mean(losses[-2:]), err_msg=kind, **CLOSE)
 
 
 @pytest.mark.parametrize("dataset", ["fashion-mnist", "mnist"])
