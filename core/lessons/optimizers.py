@@ -384,10 +384,10 @@ def work(knobs: OptimizerKnobs) -> tuple[float, float]:
 
 
 def settings(knobs: OptimizerKnobs) -> Mapping[str, Any]:
-    """For the script: the learning rates themselves unless it is to search for them, and only the knobs that it has."""
+    """For the script: the learning rates themselves unless it is to search for them; it has no landscape."""
     given = PAPER_RATES if knobs.rates == "paper" else NOTEBOOK_RATES
     rates = "tuned" if knobs.rates == "tuned" else tuple(given[name] for name in knobs.optimizers)
-    return {**knobs.model_dump(exclude={"dropout", "landscape"}), "rates": rates}
+    return {**knobs.model_dump(exclude={"landscape"}), "rates": rates}
 
 
 def chosen(found: Array) -> Array:

@@ -1,6 +1,6 @@
 """Which optimizer is best, once each has the learning rate that suits it? A script of Gradient Lab.
-One net, one start, the same examples in the same order, once for each optimizer, with the lesson's random numbers. Nets
-with dropout, the loss in its two parts, the epoch at default rates and the landscapes are left to the lesson."""
+One net, one start, the same examples in the same order, once for each optimizer, as in the lesson; but
+PyTorch drops other units. The loss in two parts, the epoch at default rates, and landscapes are left to the lesson."""
 import os
 from importlib.util import find_spec
 from zlib import crc32
@@ -11,6 +11,7 @@ from torch import nn, optim
 optimizers = ("sgd", "momentum", "adagrad", "rmsprop", "adadelta", "adam", "nadam")
 rates = "tuned"  # the learning rate of each: notebook, paper or tuned
 l2 = 0.0  # λ of the penalty λ·Σw² on the hidden layers
+dropout = "without"
 width = 64  # units in each of the two hidden layers
 examples = 1500  # training examples
 epochs = 6  # how often each net sees every example
@@ -19,8 +20,7 @@ dataset = "fashion-mnist"  # what is learned: cifar10, fashion-mnist, mnist or d
 pixels = "0 to 1"  # what the net sees: 0 to 1 or standardised
 seed = 1  # where chance begins
 # ---- end of settings ----
-kinds = {"sgd": optim.SGD, "momentum": optim.SGD, "nesterov": optim.SGD, "adagrad": optim.Adagrad, "nadam": optim.NAdam,
-         "rmsprop": optim.RMSprop, "adadelta": optim.Adadelta, "adam": optim.Adam, "adamw": optim.AdamW}
+kinds = {name.lower(): kind for name, kind in vars(optim).items()}  # PyTorch's; momentum and nesterov are SGD's
 constants = {"sgd": {}, "momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True},  # as Keras
              "adagrad": {"initial_accumulator_value": 0.1, "eps": 1e-7}, "rmsprop": {"alpha": 0.9, "eps": 1e-7},
              "adadelta": {"rho": 0.95, "eps": 1e-7}}
@@ -35,29 +35,28 @@ def load():  # pixels (examples, pixels) and classes, to learn from and for the 
     sets = [kind(os.environ.get("GRADIENT_LAB_DATA", "data"), train=part, download=True) for part in (True, False)]
     x, x_test = (torch.as_tensor(one.data.reshape(*one.data.shape[:3], -1)).movedim(3, 1).flatten(1) for one in sets)
     return x, torch.as_tensor(sets[0].targets), x_test, torch.as_tensor(sets[1].targets)
-def train(name, rate, epochs):  # the net, before and after every step
+def train(name, rate, epochs, drops=False):  # the net, before and after every step
     one, two, three = nn.Linear(x.shape[1], width), nn.Linear(width, width), nn.Linear(width, 10)
-    net = nn.Sequential(one, nn.ReLU(), two, nn.ReLU(), three)
+    some = nn.Dropout(0.5 * drops)
+    net = nn.Sequential(nn.Dropout(0.2 * drops), one, nn.ReLU(), some, two, nn.ReLU(), some, three)
     for l, layer in enumerate((one, two, three)):  # Glorot's start
         ends = (6 / sum(layer.weight.shape)) ** 0.5
         start = np.random.default_rng([seed, l]).uniform(-ends, ends, layer.weight.T.shape)
         layer.weight.data[:], layer.bias.data[:] = torch.tensor(start).T, 0
-    hidden = {"params": [*one.parameters(), *two.parameters()], "weight_decay": 2 * l2}  # λ·Σw² has the gradient 2λw
-    parts = [hidden, {"params": three.parameters(), "weight_decay": 0}]
-    rule, order = kinds[name](parts, rate, **constants.get(name, {"eps": 1e-7})), torch.Generator().manual_seed(seed)
+    parts = [{"params": [*one.parameters(), *two.parameters()], "weight_decay": 2 * l2}, {"params": three.parameters()}]
+    rule = kinds.get(name, optim.SGD)(parts, rate, weight_decay=0, **constants.get(name, {"eps": 1e-7}))
+    order, _ = torch.Generator().manual_seed(seed), torch.manual_seed(seed)  # of the examples, and of what is dropped
     yield net
     for rows in (rows for _ in range(epochs) for rows in torch.randperm(len(x), generator=order).split(batch_size)):
         rule.zero_grad()
-        nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+        nn.functional.cross_entropy(net.train()(x[rows]), y[rows]).backward()
         rule.step()
         yield net
 def accuracy(net, x, y):
-    return (net(x).argmax(dim=1) == y).double().mean().item()
-
+    return (net.eval()(x).argmax(dim=1) == y).double().mean().item()
 x, y, x_test, y_test = load()
-learned = min(examples, len(x) * 5 // 6)
-(key,) = np.random.SeedSequence([seed, crc32(b"subset")]).generate_state(1).tolist()
-learn, hold = torch.randperm(len(x), generator=torch.Generator().manual_seed(key))[: learned * 6 // 5].split(learned)
+few, key = min(examples, len(x) * 5 // 6), np.random.SeedSequence([seed, crc32(b"subset")]).generate_state(1)
+learn, hold = torch.randperm(len(x), generator=torch.Generator().manual_seed(int(key[0])))[: few * 6 // 5].split(few)
 tests = torch.randperm(len(x_test), generator=torch.Generator().manual_seed(seed))
 spread, mean = torch.std_mean(x[learn].float()) if pixels == "standardised" else (x.max(), 0)
 x, x_held, x_test = ((each.float() - mean) / (spread + 1e-6) for each in (x[learn], x[hold], x_test[tests]))
@@ -69,9 +68,10 @@ for i, name in enumerate(optimizers):
     if rates == "tuned":  # the best of ten, on examples that are held out
         rate = max(grid, key=lambda each: accuracy([*train(name, each, max(1, round(epochs / 3)))][-1], x_held, y_held))
         print(f"tuned_rate[{name}] = {rate:.6g}")
-    nets = enumerate(train(name, rate if rates == "tuned" else rates[i], epochs))
-    curves[name] = [accuracy(net, x_test[: looks[k]], y_test[: looks[k]]) for k, net in nets if k in looks]
-    print(f"test_accuracy[{name}] = {curves[name][-1]:.6g}")
+    for end in {"without": [""], "with": [" + dropout"], "both": ["", " + dropout"]}[dropout]:
+        nets = enumerate(train(name, rate if rates == "tuned" else rates[i], epochs, end != ""))
+        curves[name + end] = [accuracy(net, x_test[: looks[k]], y_test[: looks[k]]) for k, net in nets if k in looks]
+        print(f"test_accuracy[{name}{end}] = {curves[name + end][-1]:.6g}")
 if find_spec("matplotlib"):
     import matplotlib.pyplot as plt
     for name, curve in curves.items():
