@@ -3,6 +3,7 @@
 import ast
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -322,6 +323,38 @@ def test_a_script_learns_from_the_data_of_its_lesson(dataset, real_data, tmp_pat
         np.testing.assert_allclose(value, math.nan if facts[name] is None else facts[name], err_msg=name, **CLOSE)
 
 
+@pytest.mark.parametrize(
+    ("slug", "dataset", "published"),
+    [
+        ("optimizers", "cifar10", "CIFAR10"),
+        ("optimizers", "fashion-mnist", "FashionMNIST"),
+        ("batchnorm-and-dropout", "mnist", "MNIST"),
+    ],
+)
+def test_pictures_are_laid_out_as_in_the_lesson(slug, dataset, published, monkeypatch):
+    # torchvision has the colours of a pixel side by side, the lessons one colour after another
+    channels, side = (3, 32) if dataset == "cifar10" else (1, 28)
+    flat = torch.randint(256, (7, channels * side * side), dtype=torch.uint8)
+    labels = torch.randint(10, (7,))
+
+    def read(folder, train, download):
+        x, y = (flat[:5], labels[:5]) if train else (flat[5:], labels[5:])
+        if channels == 1:
+            return SimpleNamespace(data=x.view(-1, side, side), targets=y)
+        return SimpleNamespace(data=x.view(-1, 3, side, side).permute(0, 2, 3, 1).numpy(), targets=y.tolist())
+
+    names = ("CIFAR10", "FashionMNIST", "MNIST")
+    kinds = SimpleNamespace(**{name: read if name == published else None for name in names})
+    monkeypatch.setitem(sys.modules, "torchvision", SimpleNamespace(datasets=kinds))
+    tree = ast.parse((FOLDER / f"{slug}.py").read_text(encoding="utf-8"))
+    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "load"]
+    there = {"torch": torch, "os": os, "dataset": dataset}
+    exec(compile(tree, slug, "exec"), there)
+    x, y, x_test, y_test = there["load"]()
+    assert torch.equal(torch.cat([x, x_test]).flatten(1).float(), flat.float())
+    assert torch.equal(torch.cat([y, y_test]), labels)
+
+
 @pytest.mark.parametrize("slug", [slug for slug, which in TRIED if which == "another seed"])
 def test_another_seed_would_be_noticed(slug, said):
     printed, other = (said[slug, which][0] for which in ("more 0", "another seed"))
@@ -376,7 +409,10 @@ def test_every_choice_of_a_knob_is_tried():
         for choice in (*knob.choices, *((False, True) if knob.kind == "bool" else ()))
         if not any(which[0] == slug and _has(knobs, knob.name, choice) for which, knobs in TRIED.items())
     }
-    assert {each for each in untried if each[1] != "dataset"} == {("dying-relu", "init", "orthogonal")}
+    # A landscape is no part of the script of its lesson, whose settings leave it out.
+    assert {each for each in untried if each[1] not in ("dataset", "landscape")} == {
+        ("dying-relu", "init", "orthogonal")
+    }
 
 
 def _has(knobs, name, choice):
