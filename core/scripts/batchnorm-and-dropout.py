@@ -1,6 +1,7 @@
 """Batch norm, dropout, or both: which makes LeNet-5 read better? A script of Gradient Lab, in PyTorch's own layers.
-Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, and its
-running variances are n / (n - 1) times as large. What batch norm learns and expects is left out."""
+Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, has running
+variances n / (n - 1) times as large, and refuses a last batch of one picture, which has no variance. What batch norm
+learns, what variance it expects, and what happens within an epoch are left to the lesson."""
 import os
 from importlib.util import find_spec
 from zlib import crc32
