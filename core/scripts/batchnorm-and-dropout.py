@@ -1,7 +1,7 @@
 """Batch norm, dropout, or both: which makes LeNet-5 read better? A script of Gradient Lab, in PyTorch's own layers.
-Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, has running
-variances n / (n - 1) times as large, and refuses a last batch of one picture, which has no variance. What batch norm
-learns, what variance it expects, and what happens within an epoch are left to the lesson."""
+Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, makes
+running variances n / (n - 1) times as large, and refuses a last batch of one picture, which has no variance. What batch
+norm learns, what variance it expects, and what happens within an epoch are left to the lesson."""
 import os
 from importlib.util import find_spec
 from zlib import crc32
@@ -47,11 +47,11 @@ def lenet(name, seed):  # its dense layers are convolutions that see one place
         layers += [conv, nn.Tanh(), *between(m), *[nn.AvgPool2d(2)] * (l < 2)] if l < 4 else [conv, nn.Flatten()]
     torch.manual_seed(seed)  # of what is dropped
     return nn.Sequential(*layers)
+
 x, y, x_test, y_test = load()
 (key,) = np.random.SeedSequence([seed, crc32(b"subset")]).generate_state(1).tolist()
 chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(key))[:examples]
-x, y = x[chosen], y[chosen]
-found = np.zeros((3, len(variants), epochs, seeds))  # loss as trained, test loss, test accuracy
+x, y, found = x[chosen], y[chosen], np.zeros((3, len(variants), epochs, seeds))  # loss as trained, test loss, test accuracy
 for i, name in enumerate(variants):
     spread, mean = torch.std_mean(x) if name == "batch norm" else (255, 0)  # the only one with standardised pictures
     for s in range(seeds):

@@ -35,7 +35,7 @@ def load():  # pixels (examples, pixels) and classes, to learn from and for the 
     sets = [kind(os.environ.get("GRADIENT_LAB_DATA", "data"), train=part, download=True) for part in (True, False)]
     x, x_test = (torch.as_tensor(one.data.reshape(*one.data.shape[:3], -1)).movedim(3, 1).flatten(1) for one in sets)
     return x, torch.as_tensor(sets[0].targets), x_test, torch.as_tensor(sets[1].targets)
-def train(name, rate, epochs, drops=False):  # the net, before and after every step
+def train(name, rate, epochs, drops=False):  # the net, before and after every step; λ·Σw² has the gradient 2λw
     one, two, three = nn.Linear(x.shape[1], width), nn.Linear(width, width), nn.Linear(width, 10)
     some = nn.Dropout(0.5 * drops)
     net = nn.Sequential(nn.Dropout(0.2 * drops), one, nn.ReLU(), some, two, nn.ReLU(), some, three)
