@@ -51,7 +51,7 @@ def lenet(name, seed):  # its dense layers are convolutions that see one place
 x, y, x_test, y_test = load()
 (key,) = np.random.SeedSequence([seed, crc32(b"subset")]).generate_state(1).tolist()
 chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(key))[:examples]
-x, y, found = x[chosen], y[chosen], np.zeros((3, len(variants), epochs, seeds))  # loss as trained, test loss, test accuracy
+x, y, found = x[chosen], y[chosen], np.zeros((3, len(variants), epochs, seeds))  # two losses, then accuracy
 for i, name in enumerate(variants):
     spread, mean = torch.std_mean(x) if name == "batch norm" else (255, 0)  # the only one with standardised pictures
     for s in range(seeds):
