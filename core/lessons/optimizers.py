@@ -398,6 +398,13 @@ def work(knobs: OptimizerKnobs) -> tuple[float, float]:
     return parts[0] / sum(parts), parts[1] / sum(parts)
 
 
+def settings(knobs: OptimizerKnobs) -> Mapping[str, Any]:
+    """For the script: the learning rates themselves unless it is to search for them; it has no landscape."""
+    given = PAPER_RATES if knobs.rates == "paper" else NOTEBOOK_RATES
+    rates = "tuned" if knobs.rates == "tuned" else tuple(given[name] for name in knobs.optimizers)
+    return {**knobs.model_dump(exclude={"landscape"}), "rates": rates}
+
+
 def chosen(found: Array) -> Array:
     """The best rate of each optimizer that was searched, and its accuracy, (2, optimizers)."""
     best = np.argmax(np.nan_to_num(found), axis=1)
@@ -886,4 +893,5 @@ LESSON = Lesson(
     hunt=HUNT,
     theory=THEORY,
     code=(train, SideBySide, walk, *dict.fromkeys(RULES.values())),
+    settings=settings,
 )
