@@ -754,7 +754,7 @@ def cost(knobs: OptimizerKnobs) -> Cost:
     judged = nets * sides * (looks * 2.0 * GLANCE + 10_000) + nets * len(GRID) * knobs.examples / 5
     flops = parameters * (6.0 * epochs * knobs.examples + 2.0 * judged)
     masks = 8.0 * (inputs + 2 * knobs.width) * knobs.examples * nets * knobs.epochs * (knobs.dropout != "without")
-    held = 4.0 * parameters * (6.0 * max(nets * sides, len(GRID)) + 8.0) + 8e8
+    held = 4.0 * parameters * (9.0 * max(nets * sides, len(GRID)) + 8.0) + 8e8
     return Cost(flops, updates * 12.0 * parameters + masks, 40.0 * updates, held)
 
 
