@@ -218,6 +218,11 @@ class Knobs(BaseModel):
         before = dict(other)
         return {name: value for name, value in self if before.get(name) != value}
 
+    def difference(self, other: "Knobs") -> str:
+        """The same in the reader's words: "learning rate = 0.1, Adam's ε = 1e-16"."""
+        labels = {knob.name: knob.label for knob in self.declared()}
+        return ", ".join(f"{labels[name]} = {spell(value)}" for name, value in self.changed_from(other).items())
+
 
 RIGHT = "Done right"
 """The preset that is quoted as the way out of a bad value."""

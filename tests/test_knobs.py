@@ -127,6 +127,7 @@ def test_the_schema_carries_bounds_and_help():
 
 def test_changed_knobs_are_named():
     assert Example(passes=7).changed_from(Example()) == {"passes": 7}
+    assert Example(passes=7, lr=0.1).difference(Example()) == "lr = 0.1, passes = 7"
 
 
 def test_numbers_are_spelled_short():

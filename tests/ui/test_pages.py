@@ -136,6 +136,7 @@ def test_a_link_sets_the_knobs_and_the_page_writes_them_back():
     at = lesson_page("dying-relu", width="4", init="glorot")
     assert at.select_slider(key="dying-relu/width").value == 4
     assert at.selectbox(key="dying-relu/init").value == "glorot"
+    assert "Shown: the nearest run, from the gallery, with width = 2, initialization = he." in words(at)
     at.select_slider(key="dying-relu/width").set_value(6).run()
     assert said(at, "width") == "6"
     at.select_slider(key="dying-relu/width").set_value(2).run()

@@ -8,6 +8,7 @@ const AXIS = /^[xy]axis\d*$/;
 const LABEL_GAP = 6; // px between the tip of a line and its label
 const WIDEST_LABEL = 132; // px
 const MOST_ROWS = 200; // of a table
+const USUAL_SIZE = 13; // px: the type for which a lesson gives the size of words inside a chart
 
 // --- what a panel keeps ----------------------------------------------------------------------------------------------
 
@@ -285,14 +286,18 @@ export class Chart {
     this.look = look;
     if (!this.plot) return;
     assignDeep(this.plot.layout, this.#style());
-    for (const each of this.traces) each.thicken(look.thicker);
+    for (const each of this.traces) each.enlarge(look);
     this.Plotly.redraw(this.plot);
     this.resize();
   }
 
-  resize() {
+  async resize() {
     if (!this.plot || !this.plot.clientWidth) return;
-    this.Plotly.Plots.resize(this.plot);
+    const above = this.plot._fullLayout._size.t;
+    await this.Plotly.Plots.resize(this.plot);
+    if (!this.plot) return;
+    // Where the legend takes fewer rows now, Plotly has placed it by the room that it no longer has.
+    if (this.plot._fullLayout._size.t < above) this.Plotly.redraw(this.plot);
     this.#label();
   }
 
@@ -343,7 +348,7 @@ export class Chart {
 
   #plotFirst() {
     const layout = assignDeep(structuredClone(this.spec.figure.layout), this.#style());
-    for (const each of this.traces) each.thicken(this.look.thicker);
+    for (const each of this.traces) each.enlarge(this.look);
     const data = [...this.ghosts, ...this.traces.map((each) => each.trace)];
     const config = { displayModeBar: false, responsive: false, doubleClick: false, showTips: false };
     this.plot = this.canvas;
@@ -588,6 +593,7 @@ export class Chart {
 /** A trace, with what it takes to move it to a frame. */
 function watch(trace, moves) {
   const width = trace.line?.width ?? 2;
+  const words = trace.textfont?.size;
   const each = {
     trace,
     column: moves === "grow" ? new Column() : null,
@@ -616,9 +622,10 @@ function watch(trace, moves) {
       return moved;
     },
 
-    /** Lines are thicker on a projector; the edges of bands, of width 0, stay what they are. */
-    thicken(times) {
-      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * times);
+    /** Lines are thicker on a projector, words larger; the edges of bands, of width 0, stay what they are. */
+    enlarge({ thicker, size }) {
+      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * thicker);
+      if (words) set(this.trace, "textfont.size", (words * size) / USUAL_SIZE);
     },
   };
   return each;

@@ -438,6 +438,7 @@ class Player {
     this.progress.parentElement.hidden = !this.live;
     // Where nothing happened to the end there is no story, unless its place was kept meanwhile.
     if (this.body.marks && (this.live || this.told.length)) this.story.hidden = false;
+    if (!this.live && !this.told.length) this.story.querySelector("p").textContent = "Nothing stood out in this run.";
     this.message.hidden = !error;
     this.message.textContent = error;
   }
