@@ -202,6 +202,8 @@ def claims(run: Run) -> None:
         return
     if run.manifest is not None and run.manifest.data not in (None, run.lesson.dataset(run.knobs)):
         st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
+    if run.state is State.STOPPED and run.recording.progress < 1.0:
+        st.caption("This run was stopped: what only its end decides is not decided.")
     for claim in run.claims:
         _claim(claim)
 

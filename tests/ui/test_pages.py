@@ -94,6 +94,7 @@ def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monke
     assert state.runner().get(said(at, "run")).state is State.STOPPED
     assert any(button.key == "stop" for button in at.button)
     assert not known[-1].final
+    assert "This run was stopped: what only its end decides is not decided." in words(at.run())
 
 
 def test_a_run_is_taken_home_as_a_script_with_its_own_knobs(monkeypatch):

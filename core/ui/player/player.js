@@ -229,6 +229,7 @@ class Player {
     [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
     this.told.forEach(({ entry }) => entry.remove());
     [this.told, this.happened] = [[], 0];
+    this.progress.style.width = "0"; // of the run before
   }
 
   async #buildCharts(body) {
