@@ -465,6 +465,8 @@ def _table_panel(knobs: CureKnobs) -> Panel:
         )
     ]
     colours = [COLOUR[cure] for cure in knobs.cures]
+    top = 2.4 * _scale(knobs) * _room(knobs)
+    low = 0.0 if _room(knobs) == 1.0 else -0.12 * top  # room for the numbers below errors that are next to 0
     drawn = [
         Switch(
             go.Scatter(
@@ -487,7 +489,7 @@ def _table_panel(knobs: CureKnobs) -> Panel:
         [*(marks if known else []), *drawn],
         {
             "xaxis": _by_cure(knobs),
-            "yaxis": {"title": {"text": "mean squared error"}, "range": [0, 2.4 * _scale(knobs) * _room(knobs)]},
+            "yaxis": {"title": {"text": "mean squared error"}, "range": [low, top]},
         },
     )
 
