@@ -264,8 +264,8 @@ def panels(knobs: NormKnobs) -> list[Panel]:
     }
     log = {"type": "log", "tickformat": "~g", "nticks": 6}
     return [
-        lines("Test accuracy", f"Share of the test pictures read correctly, without dropout; on the way of a part of them, at the end of all.{over}", "test_accuracy", names, y="read correctly", extra=_notebook(knobs, "accuracy"), yaxis={"range": [0, 1.01], "tickformat": ".0%"}, **axes),
-        lines("Test loss", f"Cross-entropy on the same test pictures.{over}", "test_loss", names, y="cross-entropy", extra=_notebook(knobs, "loss"), yaxis=log, **axes),
+        lines("Test accuracy", f"Share of the test pictures read correctly, without dropout: of the first few on the way, of all at the end, so a jump there is other pictures.{over}", "test_accuracy", names, y="read correctly", extra=_notebook(knobs, "accuracy"), yaxis={"range": [0, 1.01], "tickformat": ".0%"}, **axes),
+        lines("Test loss", f"Cross-entropy on the same test pictures, with the same jump at the end.{over}", "test_loss", names, y="cross-entropy", extra=_notebook(knobs, "loss"), yaxis=log, **axes),
         _training_panel(knobs, axes, log),
         _learned_panel(names),
         _shift_panel(names),

@@ -307,7 +307,7 @@ def _gradient_panel(knobs: ReluKnobs) -> Panel:
     return Panel(
         "Gradient by layer",
         f"Largest gradient of a weight in each layer, median over nets. What lies on the floor of {FLOOR:g} is exactly zero.",
-        [Still(reference([1, knobs.depth + 1], [FLOOR, FLOOR], "exactly zero").trace), *drawn],
+        [Still(reference([1, knobs.depth + 1], [float(np.float32(FLOOR))] * 2, "exactly zero").trace), *drawn],
         {
             "xaxis": {"title": {"text": "layer, from the input"}, "range": [0.8, knobs.depth + 1.2]},
             "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},

@@ -556,7 +556,7 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
             "barmode": "stack",
             "bargap": 0.45,
             "xaxis": {"title": {"text": "data set"}, "tickvals": sets, "range": [0.4, knobs.data_sets + 0.6]},
-            "yaxis": {"title": {"text": "squared distance"}, "range": [0, _scale(knobs) * _room(knobs)]},
+            "yaxis": {"title": {"text": "squared distance"}, "range": [0, 1.25 * _scale(knobs) * _room(knobs)]},
         },
     )
 

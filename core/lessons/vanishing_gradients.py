@@ -318,7 +318,10 @@ def panels(knobs: GradientKnobs) -> list[Panel]:
             x="epochs",
             y="MSE / variance",
             band=knobs.seeds > 1,
-            extra=[reference(epochs, [1.0, 1.0], "predicts the mean")],
+            extra=[
+                reference(epochs, [1.0, 1.0], "predicts the mean"),
+                reference(epochs, [LEARNED] * 2, f"has learned, below {LEARNED:g}", line={"color": FAINT, "width": 1}),
+            ],
             xaxis={"range": epochs},
             yaxis={"type": "log"},
         ),
