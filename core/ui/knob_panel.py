@@ -10,6 +10,9 @@ from core.lesson import AnyLesson
 from core.ui import state
 from core.ui.cards import as_text
 
+COLUMN_WIDTH = 150  # pixels of a knob at least: two stand side by side on a phone
+SIDE_BY_SIDE = 30  # characters of all choices together, up to which they are buttons side by side
+
 
 def presets(lesson: AnyLesson, current: Knobs | None) -> None:
     """One button per preset; pressing one sets every knob and shows its stored run."""
@@ -24,34 +27,52 @@ def _take(lesson: AnyLesson, knobs: Knobs) -> None:
     state.forget_run()
 
 
-def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:
-    """Draw presets and knobs. Returns what they say, or None and the sentence that says why that cannot be."""
+def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
+    """What the knobs say before any of them is drawn: by a link that was opened, else by their widgets.
+
+    Returns them, or None where they cannot be, and the sentence that says why, or what of a link was left out.
+    """
     news = ""
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
         state.fix_by_link(lesson, from_link)
         state.fill_widgets(lesson, from_link)
-    declared = lesson.knobs.declared()
-    hidden = state.hidden(lesson)
+    values = {knob.name: state.knob_value(lesson, knob) for knob in lesson.knobs.declared()}
+    try:
+        knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
+    except KnobError as error:
+        return None, str(error)
+    state.write_link(lesson, knobs)
+    return knobs, news
+
+
+def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
+    """Draw presets and knobs; those of `current` are marked where a preset has them."""
+    declared, hidden = lesson.knobs.declared(), state.hidden(lesson)
     offered = [knob for knob in declared if knob.name not in hidden]
-    top = st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets")
-    shown = [knob for knob in offered if knob.shown]
-    shares = [1.6 if knob.kind == "list" else 1 for knob in shown]
-    for column, knob in zip(st.columns(shares, gap="medium") if shares else (), shown, strict=True):
-        with column:
-            _widget(lesson, knob)
-    with top:
-        presets(lesson, _set_to(lesson, declared)[0])
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets"):
+        presets(lesson, current)
         more = [knob for knob in offered if not knob.shown]
         if more:
-            with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
-                for knob in more:
-                    _widget(lesson, knob)
+            _more(lesson, more)
+    shown = [knob for knob in offered if knob.shown]
+    if shown:
+        columns = sum(1 + _wide(knob) for knob in shown)
+        grid = st.grid(columns, min_column_width=COLUMN_WIDTH, gap=("small", "medium"), key="knobs")
+        for knob in shown:
+            with grid.cell(column_span=2) if _wide(knob) else grid:
+                _widget(lesson, knob)
     _fixed(lesson, [knob for knob in declared if knob.name in hidden])
-    knobs, sentence = _set_to(lesson, declared)
-    if knobs is not None:
-        state.write_link(lesson, knobs)
-    return knobs, sentence or news
+
+
+def _more(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
+    """The knobs that few turn, drawn while they are looked at."""
+    key = f"{lesson.slug}/more"
+    menu = st.popover("More knobs", icon=":material/tune:", type="tertiary", key=key, on_change="rerun")
+    if menu.open:
+        with menu:
+            for knob in knobs:
+                _widget(lesson, knob)
 
 
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
@@ -59,16 +80,6 @@ def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
     if knobs:
         said = " · ".join(f"{as_text(knob.label)} = {as_text(spell(state.knob_value(lesson, knob)))}" for knob in knobs)
         st.caption(f":material/lock: Fixed by this link: {said}")
-
-
-def _set_to(lesson: AnyLesson, declared: Sequence[Knob]) -> tuple[Knobs | None, str]:
-    """What the widgets say now, or the sentence that says why it cannot be."""
-    values = {knob.name: state.knob_value(lesson, knob) for knob in declared}
-    try:
-        knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
-    except KnobError as error:
-        return None, str(error)
-    return knobs, ""
 
 
 def _widget(lesson: AnyLesson, knob: Knob) -> None:
@@ -85,7 +96,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
         st.pills(label, _stops(knob, value), selection_mode="multi", format_func=spell, wrap=True, **kept)
     elif knob.kind == "text":
         st.text_area(label, max_chars=knob.most, height="content", **kept)
-    elif knob.kind == "choice" and sum(map(len, knob.choices)) <= 30:
+    elif _side_by_side(knob):
         st.segmented_control(label, knob.choices, required=True, **kept)
     elif knob.kind == "choice":
         st.selectbox(label, knob.choices, **kept)
@@ -97,6 +108,15 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
         number: Any = int if knob.kind == "int" else float
         least, most = (None if bound is None else number(bound) for bound in (knob.ge, knob.le))
         st.number_input(label, least, most, step=1 if knob.kind == "int" else None, **kept)
+
+
+def _side_by_side(knob: Knob) -> bool:
+    return knob.kind == "choice" and sum(map(len, knob.choices)) <= SIDE_BY_SIDE
+
+
+def _wide(knob: Knob) -> bool:
+    """Whether it takes two columns: what has a button for each of its values."""
+    return knob.kind == "list" or _side_by_side(knob)
 
 
 def _stops(knob: Knob, values: Any) -> list[Any]:
