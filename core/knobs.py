@@ -138,7 +138,9 @@ class Knob:
         if self.kind == "text" and len(value) > self.most:
             return f"{self.name} has {len(value)} characters; it takes {self.most} at most"
         items = value if self.kind == "list" else (value,)
-        if not 1 <= len(items) <= self.most:
+        if not items:
+            return f"{self.name} is empty; choose 1 to {self.most}"
+        if len(items) > self.most:
             return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {self.most}"
         if len(set(items)) < len(items):
             return f"{self.name} = {spell(value)} names a value twice; give each once"
