@@ -67,6 +67,13 @@ class Switch:
     trace: Any
     pictures: Mapping[str, str | tuple[str, int]]
 
+    @property
+    def blank(self) -> dict[str, list[None]]:
+        """Its coordinates before their first picture: gaps. Left out, Plotly would count 0, 1, 2 … and draw that."""
+        coming = [each for each in ("x", "y") if each in self.pictures and self.trace[each] is None]
+        known = [each for each in map(self.trace.__getitem__, ("x", "y") if coming else ()) if each is not None]
+        return {each: [None] * max(map(len, known), default=0) for each in coming}
+
     def part(self, attribute: str, picture: Array) -> Array:
         """What `attribute` shows of a whole `picture`."""
         name = self.pictures[attribute]
@@ -111,6 +118,7 @@ class Panel:
                 frames, heights = each.points(recording, 0, upto)
                 trace.update(x=steps[frames], y=np.where(np.isfinite(heights), heights, np.nan))
             elif isinstance(each, Switch):
+                trace.update(each.blank)
                 for attribute in each.pictures:
                     picture = recording.picture(each.name(attribute), upto)
                     if picture is not None:

@@ -60,6 +60,22 @@ def test_empty_midway_and_done(recording):
     assert PANEL.figure(recording) == PANEL.figure(recording, upto=6)
 
 
+def test_before_its_first_picture_a_trace_shows_nothing():
+    """With one of two coordinates, Plotly counts 0, 1, 2 … for the other: a curve that nobody measured."""
+    traces = [
+        Switch(go.Scatter(x=[1, 2, 3]), {"y": "line"}),
+        Switch(go.Scatter(y=np.arange(2.0)), {"x": "line"}),
+        Switch(go.Scatter(), {"x": "line", "y": "line"}),
+        Switch(go.Scatter(x=[1, 2], y=[3, 4]), {"y": "line", "marker.color": "line"}),
+        Switch(go.Heatmap(), {"z": "image"}),
+    ]
+    missing, sideways, both, given, _ = Panel("p", "", traces).figure(Recording()).data
+    assert (list(missing.x), list(missing.y)) == ([1, 2, 3], [None] * 3)
+    assert (list(sideways.x), list(sideways.y)) == ([None] * 2, [0, 1])
+    assert (list(both.x), list(both.y)) == ([], [])
+    assert (list(given.x), list(given.y)) == ([1, 2], [3, 4])
+
+
 def test_drawing_changes_neither_the_declaration_nor_the_recording(recording):
     before = PANEL.traces[1].trace.to_plotly_json()
     first = PANEL.figure(recording)

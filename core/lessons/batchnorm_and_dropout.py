@@ -808,7 +808,11 @@ HUNT = (
 
 THEORY = r"""
 **Batch norm.** For each channel, with the mean $\mu_B$ and the variance $\sigma_B^2$ of the batch (over all places of a map):
-$$\hat x = \frac{x - \mu_B}{\sqrt{\sigma_B^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta .$$
+
+$$
+\hat x = \frac{x - \mu_B}{\sqrt{\sigma_B^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta .
+$$
+
 $\gamma$ and $\beta$ are learned. In evaluation running averages stand for $\mu_B$ and $\sigma_B^2$; nothing learns them.
 Each step keeps a share $k$ of the old average, so after $t$ steps $k^t$ of its start is left: at $k = 0.99$ it takes 460 steps
 to forget 99 %.
@@ -819,8 +823,12 @@ could have made up for. Dividing by 255 is neither: it leaves a mean of 0.13 and
 
 **Dropout** multiplies each number by $m/q$, where $m$ is 1 with probability $q = 1 - p$ and else 0. The mean stays, the
 variance does not:
-$$\operatorname{Var}\left(\frac{m x}{q}\right) = \frac{\operatorname{E}[x^2]}{q} - \operatorname{E}[x]^2
-= \operatorname{Var}(x) + \frac{1-q}{q}\operatorname{E}[x^2].$$
+
+$$
+\operatorname{Var}\left(\frac{m x}{q}\right) = \frac{\operatorname{E}[x^2]}{q} - \operatorname{E}[x]^2
+= \operatorname{Var}(x) + \frac{1-q}{q}\operatorname{E}[x^2].
+$$
+
 With $\operatorname{E}[x] = 0$ that is $\operatorname{Var}(x)/q$: twice at $p = 0.5$.
 
 **Both: variance shift.** Where dropout comes first, batch norm's running variance is that of dropped numbers. In evaluation

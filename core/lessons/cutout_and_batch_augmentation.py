@@ -858,8 +858,8 @@ $$
 
 Views calm the gradient down to $\sigma_x^2/B$ and no further. What they do not need is more data to be read.
 
-**Steps, epochs, seconds.** At equal steps more views can only help on average. At equal *work* a step with $M$ views
-competes with $M$ plain steps; on hardware that is not full, a larger batch costs less than $M$ times the time, and
+**Steps, epochs, seconds.** At equal steps more views are calmer steps, which as a rule get farther. At equal *work* a
+step with $M$ views competes with $M$ plain steps; on hardware that is not full, a larger batch costs less than $M$ times the time, and
 there the method pays. On one core it costs $M$ times as much.
 
 **Residual nets.** A block gives $x + F(x)$. Depth is $6n+2$: one convolution, three stages of $n$ blocks with two

@@ -10,11 +10,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import combinations
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import plotly.graph_objects as go
 import torch
+from pydantic import model_validator
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 from core import data
@@ -67,6 +68,10 @@ NOTEBOOK: Mapping[str, tuple[float, float, float, float]] = {  # least loss, wit
     "adam": (1.8388, 2.2936, 0.4176, 0.2812),
 }
 WITH = " + dropout"
+GIVES: Mapping[str, int] = {
+    "cifar10": 41_666,
+    "digits": 1250,
+}  # examples: five sixths of a small set, for the search has the rest
 
 
 class OptimizerKnobs(Knobs):
@@ -77,13 +82,23 @@ class OptimizerKnobs(Knobs):
     l2: float = knob(0.0, "λ of the penalty λ·Σw² on the hidden layers; AdamW shrinks weights by as much instead", ge=0.0, le=0.01, stops=(0.0, 0.0001, 0.001, 0.01), shown=True, label="L2 penalty")  # fmt: skip
     dropout: Literal["without", "with", "both"] = knob("without", "whether a fifth of the inputs and half of the hidden units are dropped in training; at the same rates", shown=True)  # fmt: skip
     width: int = knob(64, "units in each of the two hidden layers; the notebook's net has 1,000", ge=2, le=1000, stops=(16, 32, 64, 128, 256, 512, 1000))  # fmt: skip
-    examples: int = knob(1500, "training examples; a fifth as many again are held out to tune on", ge=20, le=50_000, stops=(500, 1000, 1500, 2000, 4000, 10_000, 50_000))  # fmt: skip
+    examples: int = knob(1500, "training examples; a fifth as many again are held out to tune on, so cifar10 gives 41,666 at most", ge=20, le=50_000, stops=(500, 1000, 1500, 2000, 4000, 10_000, 50_000))  # fmt: skip
     epochs: int = knob(6, "how often each net sees every example", ge=1, le=200, stops=(2, 4, 6, 8, 10, 20, 50, 100, 200))  # fmt: skip
     batch_size: int = knob(32, "examples averaged into one step", ge=4, le=512, stops=(16, 32, 64, 128, 256))
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; the notebook's is cifar10, digits needs no download")  # fmt: skip
     pixels: Literal["0 to 1", "standardised"] = knob("0 to 1", "what the net sees: pixels over their largest value, as the notebook, or less their mean and over their spread, which is learned faster")  # fmt: skip
     landscape: Literal["ravine", "saddle", "eggholder"] = knob("ravine", "the two-dimensional function on which the same rules are watched")  # fmt: skip
     seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+
+    @model_validator(mode="after")
+    def _leaves_some_to_tune_on(self) -> Self:
+        """What is tuned on may not be learned. Digits, the set for whoever has no other, gives what it can."""
+        if self.dataset == "cifar10" and self.examples > GIVES["cifar10"]:
+            raise ValueError(
+                f"examples = {self.examples} is more than cifar10 gives: of its 50,000 training pictures a sixth is held "
+                f"out to tune the learning rates on; {GIVES['cifar10']} would do, or dataset = fashion-mnist"
+            )
+        return self
 
 
 def series(knobs: OptimizerKnobs) -> list[str]:
@@ -383,6 +398,13 @@ def work(knobs: OptimizerKnobs) -> tuple[float, float]:
     return parts[0] / sum(parts), parts[1] / sum(parts)
 
 
+def settings(knobs: OptimizerKnobs) -> Mapping[str, Any]:
+    """For the script: the learning rates themselves unless it is to search for them; it has no landscape."""
+    given = PAPER_RATES if knobs.rates == "paper" else NOTEBOOK_RATES
+    rates = "tuned" if knobs.rates == "tuned" else tuple(given[name] for name in knobs.optimizers)
+    return {**knobs.model_dump(exclude={"landscape"}), "rates": rates}
+
+
 def chosen(found: Array) -> Array:
     """The best rate of each optimizer that was searched, and its accuracy, (2, optimizers)."""
     best = np.argmax(np.nan_to_num(found), axis=1)
@@ -406,7 +428,7 @@ def panels(knobs: OptimizerKnobs) -> list[Panel]:
     found = [
         lines(
             "Test accuracy",
-            "The share of unknown pictures that each net names rightly; dotted: with dropout.",
+            _about_accuracy(knobs),
             "test_accuracy",
             names,
             y="test accuracy",
@@ -455,6 +477,18 @@ def panels(knobs: OptimizerKnobs) -> list[Panel]:
     ]
 
 
+def _about_accuracy(knobs: OptimizerKnobs) -> str:
+    """What the first chart shows, and on how many examples where they are not as many as was asked for."""
+    said = (
+        f"The share of unknown pictures that each net names rightly: of {GLANCE} on the way, of all of them at the end."
+    )
+    if knobs.dropout != "without":
+        said += " Dotted: with dropout."
+    if knobs.examples > (gives := GIVES.get(knobs.dataset, knobs.examples)):
+        said += f" {knobs.dataset} gives {gives} examples to learn, not {knobs.examples}."
+    return said
+
+
 def _search(knobs: OptimizerKnobs) -> Panel:
     """Validation accuracy by rate."""
     traces: list[Any] = []
@@ -464,13 +498,13 @@ def _search(knobs: OptimizerKnobs) -> Panel:
         traces.append(Switch(go.Scatter(x=GRID, name=name, meta={"label": name}, **style), {"y": ("search", i)}))
     marker = {"symbol": "star", "size": 11, "color": [COLOURS[ALL.index(name)] for name in knobs.optimizers]}
     traces.append(Switch(go.Scatter(mode="markers", name="chosen", marker=marker), {"x": ("chosen", 0), "y": ("chosen", 1)}))  # fmt: skip
-    traces.append(reference([0.001, 0.001], [0, 1], "Keras' default, of SGD 0.01"))
+    traces.append(reference([0.001, 0.001], [0, 1], "Keras' default rate (of sgd and momentum: 0.01)"))
     return Panel(
         "The search: accuracy by learning rate",
         f"Each optimizer after {searched(knobs)} epochs at ten rates, on pictures held out; stars are the rates that are taken.",
         traces,
         {
-            "xaxis": {"title": {"text": "learning rate"}, "type": "log", "range": [-4.1, 0.6]},
+            "xaxis": {"title": {"text": "learning rate"}, "type": "log", "dtick": 1, "range": [-4.1, 0.6]},
             "yaxis": {"title": {"text": "validation accuracy"}, "tickformat": ".0%", "range": [0, 1]},
         },
     )
@@ -567,7 +601,7 @@ def _spread(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> Claim:
         "this run: ten rates each, chosen on held-out examples",
         notebook="17.9 pp between AdaGrad (51.0 %) and RMSProp (33.1 %), each at one rate",
         literature="Wilson et al. 2017, a VGG net on CIFAR-10: 7.65 ± 0.14 % error with SGD, 9.60 ± 0.19 % with the best adaptive rule",
-        hint="tune the rates of all five, without dropout",
+        hint="tune the rates of all five, without dropout, to the end of the run",
     )
 
 
@@ -592,7 +626,7 @@ def _reverses(knobs: OptimizerKnobs, recording: Recording) -> Claim:
         holds,
         "validation accuracy in this run's search, where both rates are in the grid",
         notebook="ranks optimizers by Keras' defaults",
-        hint="tune the rates of two optimizers or more",
+        hint="tune the rates of two optimizers or more, to the end of the search",
     )
 
 
@@ -799,7 +833,7 @@ With the gradient $g_t$ and the learning rate $\eta$, all of them elementwise, $
 | AdaDelta | $\sqrt{u_{t-1}+\epsilon}\,/\sqrt{v_t+\epsilon}\;g_t$ with $u$ the running mean of $\Delta^2$ |
 | Adam | $\hat m_t/(\sqrt{\hat v_t}+\epsilon)$ with $\hat m_t=m_t/(1-\beta_1^t)$, $\hat v_t=v_t/(1-\beta_2^t)$ |
 | Nadam | Adam with $\hat m$ looked up one step ahead |
-| AdamW | Adam, and besides $\theta\leftarrow(1-\eta\lambda')\,\theta$ |
+| AdamW | Adam, and besides $\theta\leftarrow(1-2\eta\lambda)\,\theta$ |
 
 **A rate means something else in each.** In SGD $\eta$ has the unit of $\theta$ over $g$. In Adam and RMSProp
 $|\Delta_t|\approx 1$, so $\eta$ *is* the length of a step. In AdaDelta $\Delta_t$ already has the unit of $\theta$, and
@@ -811,7 +845,8 @@ by $\sqrt{v}$ as well, so that weights with large gradients are shrunk less; Ada
 gradient (Loshchilov & Hutter 2019). At the start $\sum w^2\approx\sum_l 2\,n_l n_{l+1}/(n_l+n_{l+1})$ after Glorot, for
 the notebook's net 2,509, times 0.01 is 25.1, beside a cross-entropy of $\ln 10 = 2.3$.
 
-**The landscapes.** In a ravine SGD is held by the steep side: $\eta<2/\kappa_{max}$. Momentum adds up along the floor.
+**The landscapes.** In a ravine SGD is held by the steep side: it diverges from $\eta=2/\kappa$ on, where $\kappa$ is the
+largest curvature. Momentum adds up along the floor.
 Rules that divide by $\sqrt v$ go at the same pace in both directions. On a saddle the slope along $y$ is tiny at first,
 and dividing by it helps. In Eggholder each goes to the bottom of some valley, and which one is chance.
 
@@ -858,4 +893,5 @@ LESSON = Lesson(
     hunt=HUNT,
     theory=THEORY,
     code=(train, SideBySide, walk, *dict.fromkeys(RULES.values())),
+    settings=settings,
 )

@@ -82,6 +82,12 @@ def repeated(knobs: ScalingKnobs) -> int:
     return round(knobs.serial_fraction / (1 - knobs.serial_fraction) * knobs.global_batch)
 
 
+def taken_home(knobs: ScalingKnobs) -> Mapping[str, Any]:
+    """For the script, which has no model: the numbers of workers to measure, and what they train."""
+    kept = knobs.model_dump(exclude={"workers", "model_up_to", "latency", "bandwidth"})
+    return {"workers": tuple(tried(knobs)), **kept}
+
+
 def task(knobs: ScalingKnobs, most: int, device: str) -> Job:
     """What `most` workers are asked to train."""
     return Job(
@@ -799,4 +805,5 @@ LESSON = Lesson(
     hunt=HUNT,
     theory=THEORY,
     code=(train, Worker, Clock),
+    settings=taken_home,
 )

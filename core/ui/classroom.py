@@ -92,7 +92,13 @@ def watch(page: PageOf) -> None:
     with st.container(horizontal=True, gap="medium", key="load"):
         st.metric("Pages open", pages.total(), f"in {len(pages)} browser{'s' if len(pages) != 1 else ''}", **PLAIN)
         st.metric("In line", len(waiting))
-        st.metric("Cores wanted", _of(load.busy, lambda busy: f"{busy:.1f}"), f"there are {load.cores}", **PLAIN)
+        st.metric(
+            "Cores wanted",
+            _of(load.busy, lambda busy: f"{busy:.1f}"),
+            f"there are {load.cores}",
+            help="How many cores the work of the last minute would keep busy. More than there are: all of it waits.",
+            **PLAIN,
+        )
         st.metric("Memory free", *_share(load.memory), **PLAIN)
         st.metric("Stored runs", *_stored(), **PLAIN)
         st.metric("Disk free", *_share(load.disk), **PLAIN)

@@ -10,7 +10,7 @@ import plotly.io
 from _plotly_utils.utils import convert_to_base64
 
 from core.narrator import marks
-from core.panels import COLOURS, Grow, Panel, plain
+from core.panels import COLOURS, Grow, Panel, Still, Switch, plain
 from core.runs.run import Run, State
 from core.ui.kept import kept
 
@@ -110,13 +110,19 @@ def _panels(part: Part) -> Sequence[tuple[Panel, Mapping[str, Any]]]:
     return [(each, {"caption": each.caption, "figure": empty_figure(each)}) for each in panels]
 
 
+def _nothing(each: Grow | Switch | Still) -> Mapping[str, Any]:
+    """The coordinates of a trace before the first frame, where they are not its own."""
+    if isinstance(each, Grow):
+        return {"x": [], "y": []}
+    return each.blank if isinstance(each, Switch) else {}
+
+
 def empty_figure(panel: Panel) -> dict[str, Any]:
     """The chart before its first frame, as `panel.figure` draws it, but eight times quicker: nothing is checked again.
 
     Its look is the reader's, so Plotly's own template stays at home.
     """
-    nothing: dict[str, Any] = {"x": [], "y": []}
-    data = [each.trace.to_plotly_json() | (nothing if isinstance(each, Grow) else {}) for each in panel.traces]
+    data = [each.trace.to_plotly_json() | _nothing(each) for each in panel.traces]
     layout = {"colorway": COLOURS, **go.Layout(**panel.layout).to_plotly_json()}
     figure: dict[str, Any] = {"data": data, "layout": layout}
     convert_to_base64(figure)

@@ -150,6 +150,24 @@ def test_the_run_before_stays_pale_behind_and_a_chip_says_what_changed(base, pag
     page.wait_for_function(pale)
 
 
+def test_legends_stay_above_their_curves_on_a_page_that_gets_wider(base, page):
+    """Plotly places them by the margins that it finds: one of fewer rows than before came to lie within its chart."""
+    page.goto(f"{base}/scaling")
+    page.locator(".gl-plot .legend").first.wait_for(timeout=WAIT)
+    parts = (
+        "[plot.querySelector('.legend'), plot.querySelector('.nsewdrag')].map((part) => part.getBoundingClientRect())"
+    )
+    heights = []
+    for width in (1000, 1440):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_timeout(1000)  # a sidebar may yet move, and the chart after it
+        page.locator(".gl-plot").first.scroll_into_view_if_needed()
+        legend, curves = page.locator(".gl-plot").first.evaluate(f"(plot) => {parts}")
+        heights.append(legend["height"])
+        assert legend["bottom"] <= curves["top"] + 1
+    assert heights[0] > 1.5 * heights[1]
+
+
 def test_a_key_leads_to_the_next_lesson_and_one_back(base, page):
     here, there = CURRICULUM[1:3]
     page.goto(f"{base}/{here.slug}")

@@ -277,6 +277,8 @@ def test_what_students_read_is_the_code_that_runs(lesson):
     for text in texts:
         assert all(c == "\n" or c.isprintable() for c in text), "a formula whose backslash was eaten"
         assert text.count("$") % 2 == 0
+        fences = [line for line in text.splitlines() if "$$" in line]
+        assert set(fences) <= {"$$"}, "a displayed formula takes the rest of the page where its fence shares a line"
         assert not re.search(r"(?<!\\)\b(t?frac|ight|eft|athrm|abla|elta)\b(?=[{(\s])", text)
     assert lesson.predict.reveal(
         lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs())))

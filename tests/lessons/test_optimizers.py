@@ -7,6 +7,7 @@ from PIL import Image
 from torch import nn
 
 from core.frames import Recording
+from core.knobs import KnobError
 from core.lessons import optimizers as lesson
 from core.lessons.optimizers import ALL, LESSON, OPTIMIZERS, RULES, OptimizerKnobs, SideBySide, Task
 
@@ -123,6 +124,18 @@ def test_nothing_is_tuned_on_what_is_learned_or_tested():
     assert not seen & held_out
     assert not held_out & test
     assert 0 <= task.x.min() < task.x.max() <= 1
+
+
+def test_a_set_that_cannot_give_so_many_says_so():
+    """A sixth is held out. Digits, which a press takes where a set is missing, is no refusal but a sentence."""
+    with pytest.raises(KnobError, match=r"examples = 41667 is more than cifar10 gives.* 41666 would do"):
+        LESSON.parse({"dataset": "cifar10", "examples": "41667"})
+    assert LESSON.parse({"dataset": "cifar10", "examples": "41666"}).examples == 41_666
+    assert LESSON.parse({"dataset": "fashion-mnist", "examples": "50000"}).examples == 50_000
+    for examples, learned in ((1500, 1250), (1000, 1000)):
+        knobs = LESSON.parse({"dataset": "digits", "examples": str(examples)})
+        assert len(Task.of(knobs, CPU).y) == learned
+        assert (f"digits gives {learned} examples" in LESSON.panels(knobs)[0].caption) == (learned < examples)
 
 
 def test_the_search_takes_the_rate_that_is_best_on_the_validation_examples():

@@ -9,7 +9,7 @@ const LABEL_GAP = 6; // px between the tip of a line and its label
 const WIDEST_LABEL = 132; // px, at the usual size of type, where a chart is narrow
 const MOST_FOR_LABELS = 0.38; // of a chart's width
 const MOST_ROWS = 200; // of a table
-const USUAL_SIZE = 13; // px: the type for which a lesson gives the size of words inside a chart
+const LESSON_TYPE = 13; // px of the page's type where a lesson chose a size for its words
 
 // --- what a panel keeps ----------------------------------------------------------------------------------------------
 
@@ -288,18 +288,28 @@ export class Chart {
     this.look = look;
     if (!this.plot) return;
     assignDeep(this.plot.layout, this.#style());
-    for (const each of this.traces) each.enlarge(look);
-    this.Plotly.redraw(this.plot);
-    this.resize();
+    for (const each of this.traces) each.dress(look);
+    this.#fit();
   }
 
-  async resize() {
+  /** Its place on the page may be of another size now. */
+  resize() {
     if (!this.plot || !this.plot.clientWidth) return;
-    const above = this.plot._fullLayout._size.t;
-    await this.Plotly.Plots.resize(this.plot);
-    if (!this.plot) return;
-    // Where the legend takes fewer rows now, Plotly has placed it by the room that it no longer has.
-    if (this.plot._fullLayout._size.t < above) this.Plotly.redraw(this.plot);
+    const { width, height } = this.plot._fullLayout;
+    const same = Math.abs(width - this.plot.clientWidth) < 1 && Math.abs(height - this.plot.clientHeight) < 1;
+    if (!same) this.#fit();
+  }
+
+  /**
+   * Draw everything anew at the size of its place; `Plotly.Plots.resize` would do so a tenth of a second later. Plotly
+   * places a legend by the margins that it finds: one that takes fewer rows than before comes right the second time.
+   */
+  #fit() {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (width) Object.assign(this.plot.layout, { width, height });
+    const { t: before } = this.plot._fullLayout._size;
+    this.Plotly.redraw(this.plot);
+    if (this.plot._fullLayout._size.t !== before) this.Plotly.redraw(this.plot);
     this.#label();
   }
 
@@ -350,7 +360,7 @@ export class Chart {
 
   #plotFirst() {
     const layout = assignDeep(structuredClone(this.spec.figure.layout), this.#style());
-    for (const each of this.traces) each.enlarge(this.look);
+    for (const each of this.traces) each.dress(this.look);
     const data = [...this.ghosts, ...this.traces.map((each) => each.trace)];
     const config = { displayModeBar: false, responsive: false, doubleClick: false, showTips: false };
     this.plot = this.canvas;
@@ -403,6 +413,7 @@ export class Chart {
       style[name].unifiedhovertitle = { text: `${this.axisName} %{x}` };
       if (grows) Object.assign(style[name], { spikecolor: look.faint, spikethickness: 1, spikedash: "solid" });
     }
+    if (asked.annotations) style.annotations = asked.annotations.map((each) => sized(each, look));
     for (const each of this.labelled) each.trace.showlegend = !this.#labelsFit();
     const named = this.traces.filter(({ trace }) => trace.name && trace.showlegend !== false);
     style.showlegend = asked.showlegend ?? (named.length > 1 || named.some(({ trace }) => trace.meta?.reference));
@@ -527,8 +538,10 @@ export class Chart {
     const text = diverged ? `${trace.meta.label} diverged` : String(trace.meta.label);
     const gap = LABEL_GAP + (diverged ? 5 : 0);
     // At the right edge there is room for the name alone: what is longer stands on the other side.
-    const before = diverged && place.x + gap + this.#widthOf(text) > this.overlay.clientWidth;
-    return { ...place, at: place.y, from: place.x + (before ? -gap : gap), before, text, colour, diverged };
+    const width = this.#widthOf(text);
+    const before = diverged && place.x + gap + width > this.overlay.clientWidth;
+    const from = place.x + (before ? -gap : gap);
+    return { ...place, at: place.y, from, left: before ? from - width : from, width, before, text, colour, diverged };
   }
 
   /** The marks stay the same elements and are only moved: a new one under the pointer would flicker. */
@@ -596,7 +609,7 @@ export class Chart {
 /** A trace, with what it takes to move it to a frame. */
 function watch(trace, moves) {
   const width = trace.line?.width ?? 2;
-  const words = trace.textfont?.size;
+  const letters = trace.textfont?.size;
   const each = {
     trace,
     column: moves === "grow" ? new Column() : null,
@@ -625,13 +638,23 @@ function watch(trace, moves) {
       return moved;
     },
 
-    /** Lines are thicker on a projector, words larger; the edges of bands, of width 0, stay what they are. */
-    enlarge({ thicker, size }) {
-      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * thicker);
-      if (words) set(this.trace, "textfont.size", (words * size) / USUAL_SIZE);
+    /** Lines are thicker on a projector, and words larger; the edges of bands, of width 0, stay what they are. */
+    dress(look) {
+      if (isLine(this.trace) && width > 0) set(this.trace, "line.width", width * look.thicker);
+      if (letters) set(this.trace, "textfont.size", inType(letters, look));
     },
   };
   return each;
+}
+
+/** A size that a lesson chose, where the page's type is larger or smaller than it thought. */
+function inType(size, look) {
+  return Math.round((size * look.size) / LESSON_TYPE);
+}
+
+function sized(annotation, look) {
+  const size = annotation.font?.size;
+  return size ? { ...annotation, font: { ...annotation.font, size: inType(size, look) } } : annotation;
 }
 
 /** The growing lines of an earlier run, whole and pale. */
@@ -728,7 +751,8 @@ function pushApart(tips, height, top, bottom) {
     let crowd = { tips: [tip] };
     spread(crowd);
     // Labels that stand beside each other are in nobody's way.
-    const touches = (other) => other.tips.at(-1).at + height > crowd.tips[0].at && crowd.tips.some((one) => other.tips.some((two) => Math.abs(one.x - two.x) < WIDEST_LABEL / 2));
+    const over = (one, two) => one.left < two.left + two.width + LABEL_GAP && two.left < one.left + one.width + LABEL_GAP;
+    const touches = (other) => other.tips.at(-1).at + height > crowd.tips[0].at && crowd.tips.some((one) => other.tips.some((two) => over(one, two)));
     for (let i = crowds.findLastIndex(touches); i >= 0; i = crowds.findLastIndex(touches)) {
       crowd = { tips: [...crowds.splice(i, 1)[0].tips, ...crowd.tips].sort((a, b) => a.y - b.y) };
       spread(crowd);
