@@ -138,7 +138,9 @@ class Knob:
         if self.kind == "text" and len(value) > self.most:
             return f"{self.name} has {len(value)} characters; it takes {self.most} at most"
         items = value if self.kind == "list" else (value,)
-        if not 1 <= len(items) <= self.most:
+        if not items:
+            return f"{self.name} is empty; choose 1 to {self.most}"
+        if len(items) > self.most:
             return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {self.most}"
         if len(set(items)) < len(items):
             return f"{self.name} = {spell(value)} names a value twice; give each once"
@@ -217,6 +219,11 @@ class Knobs(BaseModel):
         """The knobs whose value differs from `other`'s, with the values they have here."""
         before = dict(other)
         return {name: value for name, value in self if before.get(name) != value}
+
+    def difference(self, other: "Knobs") -> str:
+        """The same in the reader's words: "learning rate = 0.1, Adam's ε = 1e-16"."""
+        labels = {knob.name: knob.label for knob in self.declared()}
+        return ", ".join(f"{labels[name]} = {spell(value)}" for name, value in self.changed_from(other).items())
 
 
 RIGHT = "Done right"

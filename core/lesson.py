@@ -19,7 +19,7 @@ import torch
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Frame, Recording
-from core.knobs import Knobs, spell
+from core.knobs import Knobs
 from core.narrator import Watch
 from core.panels import Panel
 
@@ -153,8 +153,7 @@ class Lesson(Generic[K]):
     def name_of(self, knobs: K) -> str:
         """What a run with these knobs is called: its preset, or what differs from the first one."""
         usual = next(iter(self.presets.values()))
-        changed = (f"{name} = {spell(value)}" for name, value in knobs.changed_from(usual).items())
-        return self.preset_of(knobs) or ", ".join(changed)
+        return self.preset_of(knobs) or knobs.difference(usual)
 
     def source(self) -> str:
         """The code of the lesson, as it runs, for the reader."""

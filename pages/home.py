@@ -18,5 +18,5 @@ for start in range(0, len(CURRICULUM), 3):
             stored = state.runner().store.nearest_listed(lesson, usual)
             cards.picture(stored.key if stored else None, f"A stored run of {lesson.title}, drawing itself")
             st.markdown(f"**{lesson.question}**")
-            st.caption(lesson.origin)
+            st.caption(f"{lesson.title} · {lesson.origin}")
             st.page_link(page(lesson), label="Open the lesson", icon=":material/arrow_forward:")

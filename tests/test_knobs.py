@@ -31,7 +31,7 @@ PRESETS = {"Classroom": Example(), "Done right": Example(lr=0.05)}
         ({"passes": 0}, 'passes = 0 is outside 1 … 200; the preset "Done right" uses 20.'),
         ({"passes": 2.5}, 'passes = 2.5 is not a whole number in 1 … 200; the preset "Done right" uses 20.'),
         ({"widths": [8, 2000]}, 'widths = [8, 2000] is outside 4 … 1024; the preset "Done right" uses [8, 32].'),
-        ({"widths": []}, 'widths = [] has 0 items; it takes 1 to 12; the preset "Done right" uses [8, 32].'),
+        ({"widths": []}, 'widths is empty; choose 1 to 12; the preset "Done right" uses [8, 32].'),
         (
             {"widths": [8, 8]},
             'widths = [8, 8] names a value twice; give each once; the preset "Done right" uses [8, 32].',
@@ -127,6 +127,7 @@ def test_the_schema_carries_bounds_and_help():
 
 def test_changed_knobs_are_named():
     assert Example(passes=7).changed_from(Example()) == {"passes": 7}
+    assert Example(passes=7, lr=0.1).difference(Example()) == "lr = 0.1, passes = 7"
 
 
 def test_numbers_are_spelled_short():
@@ -164,7 +165,7 @@ class Worded(Knobs):
     ("values", "said"),
     [
         ({"chosen": ["z"]}, "chosen = z is not on offer; choose a, b or c d."),
-        ({"chosen": []}, 'chosen = [] has 0 items; it takes 1 to 12; the preset "Classroom" uses [a].'),
+        ({"chosen": []}, 'chosen is empty; choose 1 to 12; the preset "Classroom" uses [a].'),
         ({"chosen": "a,a"}, 'chosen = [a, a] names a value twice; give each once; the preset "Classroom" uses [a].'),
         ({"words": ["Aa", "bb"]}, 'words: bb starts small; the preset "Classroom" uses [Aa, Bb].'),
         (

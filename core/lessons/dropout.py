@@ -400,9 +400,15 @@ def _rules_panel(knobs: DropoutKnobs) -> Panel:
         [reference([0.8, knobs.depth + 0.2], [1, 1], "as trained"), *drawn],
         {
             "xaxis": {"title": {"text": "dropout layers"}, "range": [0.8, knobs.depth + 0.2], "dtick": 1},
-            "yaxis": {"title": {"text": "training ÷ evaluation"}, "type": "log"},
+            "yaxis": {"title": {"text": "training ÷ evaluation"}, "type": "log", "range": _rules_range(knobs)},
         },
     )
+
+
+def _rules_range(knobs: DropoutKnobs) -> list[float]:
+    """Room for 1 and for what the notebook's rule comes to: where all agree, their last digits fill no chart."""
+    furthest = knobs.depth * math.log10((1 - knobs.rate) / knobs.rate) if knobs.rate else 0.0
+    return [min(0.0, furthest) - 0.3, max(0.0, furthest) + 0.3]
 
 
 def comparable(knobs: DropoutKnobs) -> bool:

@@ -209,7 +209,7 @@ def panels(knobs: ReluKnobs) -> list[Panel]:
         _gradient_panel(knobs),
         lines(
             "Loss of the living and the dead",
-            "Median training loss (mean squared error). A dead net can only learn the mean, so its loss is the variance of the target.",
+            "Median training loss (mean squared error). A dead net can only learn the mean: its loss goes to the variance of the target and no lower.",
             "loss",
             ("alive", "collapsed"),
             y="mean squared error",
@@ -307,7 +307,7 @@ def _gradient_panel(knobs: ReluKnobs) -> Panel:
     return Panel(
         "Gradient by layer",
         f"Largest gradient of a weight in each layer, median over nets. What lies on the floor of {FLOOR:g} is exactly zero.",
-        [Still(reference([1, knobs.depth + 1], [FLOOR, FLOOR], "exactly zero").trace), *drawn],
+        [Still(reference([1, knobs.depth + 1], [float(np.float32(FLOOR))] * 2, "exactly zero").trace), *drawn],
         {
             "xaxis": {"title": {"text": "layer, from the input"}, "range": [0.8, knobs.depth + 1.2]},
             "yaxis": {"title": {"text": "largest |gradient|"}, "type": "log", "dtick": 3},
@@ -464,7 +464,9 @@ def _depth_and_width(recording: Recording, decides: bool) -> Claim:
     falls = chart is not None and bool((np.diff(chart[:, 8]) <= 0.02).all())
     return Claim(
         "Depth kills, width saves: the dead share rises with depth and falls with width",
-        f"9 hidden layers: {narrow[8]:.1%} at width 2, {wide[8]:.1%} at width 10" if whole else "",
+        f"the chart's own nets, 9 hidden layers: {narrow[8]:.1%} at width 2, {wide[8]:.1%} at width 10"
+        if whole
+        else "",
         "rising with depth, falling with width, under 1 % at width 10 with a symmetric init",
         bool(falls and narrow[29] > narrow[8] > narrow[3] and wide[8] < 0.01) if decides and whole else None,
         LU + ", and 4,000 nets of this lesson: 0.1 % at width 10",

@@ -330,6 +330,11 @@ def _scale(knobs: CureKnobs) -> float:
     return max(knobs.noise, 0.03) ** 2
 
 
+def _room(knobs: CureKnobs) -> float:
+    """How many times the usual errors axes have room for: nets of fewer than fifty points err more."""
+    return max(1.0, 50 / knobs.points)
+
+
 def _error_panel(knobs: CureKnobs) -> Panel:
     floor, unit = knobs.noise**2, math.log10(_scale(knobs))
     first = knobs.cures[0]
@@ -346,7 +351,7 @@ def _error_panel(knobs: CureKnobs) -> Panel:
         colours=[COLOUR[cure] for cure in knobs.cures],
         dashes=[DASH[cure] for cure in knobs.cures],
         xaxis={"range": [0, knobs.epochs]},
-        yaxis={"type": "log", "range": [unit - 0.65, unit + 0.4]},
+        yaxis={"type": "log", "range": [unit - 0.65, unit + 0.4 + math.log10(_room(knobs))]},
     )
     training = go.Scatter(
         name=f"{first}, on its training points",
@@ -460,6 +465,8 @@ def _table_panel(knobs: CureKnobs) -> Panel:
         )
     ]
     colours = [COLOUR[cure] for cure in knobs.cures]
+    top = 2.4 * _scale(knobs) * _room(knobs)
+    low = 0.0 if _room(knobs) == 1.0 else -0.12 * top  # room for the numbers below errors that are next to 0
     drawn = [
         Switch(
             go.Scatter(
@@ -482,7 +489,7 @@ def _table_panel(knobs: CureKnobs) -> Panel:
         [*(marks if known else []), *drawn],
         {
             "xaxis": _by_cure(knobs),
-            "yaxis": {"title": {"text": "mean squared error"}, "range": [0, 2.4 * _scale(knobs)]},
+            "yaxis": {"title": {"text": "mean squared error"}, "range": [low, top]},
         },
     )
 
@@ -491,6 +498,7 @@ def _difference_panel(knobs: CureKnobs) -> Panel:
     traces: list[Grow | Switch | Still] = [
         reference([-0.5, len(knobs.cures) - 0.5], [0, 0], "the big net on the same data")
     ]
+    reach = 0.6 if _room(knobs) == 1.0 else 1.0
     for i, cure in enumerate(knobs.cures):
         if cure == "big net":
             continue
@@ -518,7 +526,7 @@ def _difference_panel(knobs: CureKnobs) -> Panel:
         traces,
         {
             "xaxis": _by_cure(knobs),
-            "yaxis": {"title": {"text": "error against the big net's"}, "range": [-0.6, 0.6], "tickformat": "+.0%"},
+            "yaxis": {"title": {"text": "error against the big net's"}, "range": [-reach, reach], "tickformat": "+.0%"},
         },
     )
 
@@ -548,7 +556,7 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
             "barmode": "stack",
             "bargap": 0.45,
             "xaxis": {"title": {"text": "data set"}, "tickvals": sets, "range": [0.4, knobs.data_sets + 0.6]},
-            "yaxis": {"title": {"text": "squared distance"}, "range": [0, _scale(knobs)]},
+            "yaxis": {"title": {"text": "squared distance"}, "range": [0, 1.25 * _scale(knobs) * _room(knobs)]},
         },
     )
 
@@ -567,7 +575,7 @@ def _quadratic_panel() -> Panel:
         f"Least squares with {FEATURES} weights: gradient descent stopped after τ steps beside L2 with λ = 1/(ητ). The direction agrees, the weights do not; and this is the case in which the theory holds.",
         [reference([TAUS[0], TAUS[-1]], [0.99, 0.99], "0.99"), *drawn],
         {
-            "xaxis": {"title": {"text": "steps τ"}, "type": "log"},
+            "xaxis": {"title": {"text": "steps τ"}, "type": "log", "tickvals": [5, 10, 20, 50, 100, 200, 500]},
             "yaxis": {"title": {"text": ""}, "range": [0, 1.05]},
         },
     )

@@ -522,7 +522,9 @@ def _hinge_is_late(found: Facts, design: bool) -> Claim:
     difference = found["small_rate_difference"]
     return Claim(
         f"At the notebook's rate of {NOTEBOOK_RATE} and {NOTEBOOK_EPOCHS} epochs, correct hinge is clearly worse: its weights are still too short for its margin",
-        "" if difference is None else f"{100 * difference:+.1f} points of hinge against the perceptron",
+        ""
+        if difference is None
+        else f"hinge {100 * abs(difference):.1f} points {'worse' if difference < 0 else 'better'}",
         "at least 5 points worse",
         difference < -0.05 if design and difference is not None else None,
         f"{REFERENCE}: 9 to 10 points worse",

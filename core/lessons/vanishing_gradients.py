@@ -57,7 +57,7 @@ class GradientKnobs(Knobs):
 
     depths: tuple[int, ...] = knob((5, 10, 15), "hidden layers: nets of each depth train side by side", ge=2, le=50, stops=(2, 5, 10, 13, 14, 15, 20, 30, 50), shown=True)  # fmt: skip
     init: Literal["normal", "glorot", "he", "lecun", "orthogonal", "pytorch"] = knob("normal", "how weights start; normal has one spread for every layer and its biases, as the notebook", label="initialization", shown=True)  # fmt: skip
-    init_sd: float = knob(0.05, "the spread of normal: at width 32, 0.05 divides ReLU's gradient by five in each layer, 0.25 keeps it, 0.5 doubles it", label="spread", ge=0.01, le=0.5, stops=(0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5), shown=True)  # fmt: skip
+    init_sd: float = knob(0.05, "the spread of normal: at width 32, 0.05 divides ReLU's gradient by five in each layer, 0.25 keeps it, 0.5 doubles it", label="spread of normal", ge=0.01, le=0.5, stops=(0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5), shown=True)  # fmt: skip
     activation: Literal["sigmoid", "tanh", "relu", "selu"] = knob("relu", "what a unit does with its sum; its slope multiplies the gradient", shown=True)  # fmt: skip
     width: int = knob(32, "units in each hidden layer", ge=8, le=256, stops=(8, 16, 32, 64, 128, 256))
     batch_norm: bool = knob(False, "brings every unit to mean 0 and spread 1 over the examples, whatever the weights")
@@ -318,7 +318,10 @@ def panels(knobs: GradientKnobs) -> list[Panel]:
             x="epochs",
             y="MSE / variance",
             band=knobs.seeds > 1,
-            extra=[reference(epochs, [1.0, 1.0], "predicts the mean")],
+            extra=[
+                reference(epochs, [1.0, 1.0], "predicts the mean"),
+                reference(epochs, [LEARNED] * 2, f"has learned, below {LEARNED:g}", line={"color": FAINT, "width": 1}),
+            ],
             xaxis={"range": epochs},
             yaxis={"type": "log"},
         ),
@@ -516,7 +519,7 @@ def _naive_at_birth(knobs: GradientKnobs, found: Facts, layers: Array | None) ->
     return [
         Claim(
             "In 15 layers of ReLU that start from N(0, 0.05²), the first layer's gradient is next to nothing beside the last's",
-            "" if ratio is None else f"{ratio:.1e}, the median of {BIRTHS} untrained nets",
+            "" if ratio is None else f"{ratio:.1e}, the median of {BIRTHS} untrained nets in “Other recipes”",
             "under 1e-8",
             ratio < 1e-8 if ratio is not None and knobs.width == 32 else None,
             "0.2¹⁵ = 3.3e-11, times what the first and the last layer do by their shapes",
@@ -525,7 +528,7 @@ def _naive_at_birth(knobs: GradientKnobs, found: Facts, layers: Array | None) ->
         ),
         Claim(
             "Each of these layers divides the gradient by five",
-            "" if factor is None else f"{factor:.3f} per layer, its logarithm {math.log(factor):.3f}",
+            "" if factor is None else f"{factor:.3f} per layer there, its logarithm {math.log(factor):.3f}",
             f"logarithm within 10 % of ln {NAIVE_GAIN} = {math.log(NAIVE_GAIN):.3f}",
             abs(math.log(factor) / math.log(NAIVE_GAIN) - 1) < 0.1 if factor and knobs.width == 32 else None,
             f"√(32 · 0.05² / 2) = 0.2, {HE}",
@@ -547,7 +550,7 @@ def _recipes(
     known = {name: ratio for name, ratio in ratios.items() if ratio is not None}
     return Claim(
         sentence,
-        ", ".join(f"{name}: {ratio:.2g}" for name, ratio in known.items()),
+        "; ".join(f"{name}: {ratio:.2g}" for name, ratio in known.items()),
         f"first to last gradient within {limits[0]:g} … {limits[1]:g} for each",
         all(limits[0] <= ratio <= limits[1] for ratio in known.values())
         if len(known) == len(these) and knobs.width == 32

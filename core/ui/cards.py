@@ -44,8 +44,14 @@ def tally(claims: list[Claim]) -> str:
     return "  ".join(f"{sign} {verdicts.count(verdict)}" for verdict, sign in SIGNS.items() if verdict in verdicts)
 
 
+def spoken(fact: str) -> str:
+    """A fact's name for people: "test_loss[h=8]" is "test loss · h=8"."""
+    return fact.removesuffix("]").replace("[", " · ").replace("_", " ")
+
+
 def headline_facts(facts: Facts, most: int = 3) -> str:
-    """The first few facts in a line, numbers short."""
-    return " · ".join(
-        f"{name} {'none' if value is None else spell(round(value, 4))}" for name, value in list(facts.items())[:most]
+    """The first few facts, a line each, numbers short."""
+    return "  \n".join(
+        f"{spoken(name)}: {'none' if value is None else spell(float(f'{value:.4g}'))}"
+        for name, value in list(facts.items())[:most]
     )

@@ -15,6 +15,7 @@ from core.panels import COLOURS
 from core.runs.run import Run
 from core.ui import state
 from core.ui.beside import NOT_HERE, Cell, explained, facts_beside, knobs_beside
+from core.ui.cards import spoken
 from core.ui.look import COMPARE_ICON
 from core.ui.overlay import LEAST, LETTERS, MOST, chosen, on_offer, pick, shared, usual
 from core.ui.player import player
@@ -171,12 +172,7 @@ def facts(runs: Sequence[Run]) -> None:
 
 
 def _facts(runs: Sequence[Run], rows: Sequence[tuple[str, Sequence[Cell]]]) -> None:
-    _table("fact", runs, [(_spoken(name), list(map(_cell, cells))) for name, cells in rows])
-
-
-def _spoken(fact: str) -> str:
-    """A fact's name for people: "test_loss[h=8]" is "test loss · h=8"."""
-    return fact.removesuffix("]").replace("[", " · ").replace("_", " ")
+    _table("fact", runs, [(spoken(name), list(map(_cell, cells))) for name, cells in rows])
 
 
 def links(runs: Sequence[Run], page: Callable[[AnyLesson], Any]) -> None:

@@ -62,5 +62,5 @@ def _card(run: Listed, page: Callable[[AnyLesson], Any]) -> None:
         st.page_link(page(lesson), label=f"**{name}**", query_params=state.link_to(lesson, run.knobs, run.key))
         st.page_link(page(lesson), label="Change a knob", query_params=state.knobs_in_link(lesson, run.knobs))
     claims = [Claim.of(each) for each in run.claims]
-    st.caption(f"{cards.tally(claims)} · {cards.trained(run)}{cards.badge(run)}")
+    st.caption(f"claims {cards.tally(claims)} · {cards.trained(run)}{cards.badge(run)}")
     st.caption(cards.headline_facts(run.facts))

@@ -96,10 +96,13 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
     where = "imported from another server" if run.imported else where
     if knobs is None or run.knobs == knobs:
-        on = "" if run.device == "auto" else f", {as_text(run.device)}"  # until it has started
-        return f"Shown: {where}{on}." if run.state is not State.QUEUED else "In line: it starts by itself."
-    other = ", ".join(f"{name} = {spell(value)}" for name, value in run.knobs.changed_from(knobs).items())
-    return f"Shown: the nearest run, {where}, with {other}. Press Run for yours."
+        if run.state is State.QUEUED:
+            return "In line: it starts by itself."
+        if run.state is State.RUNNING:
+            return "Shown: this run, as it trains."
+        return f"Shown: {where}, {as_text(run.device)}."
+    which = "the run before" if run.origin == "live" else f"the nearest run, {where}"
+    return f"Shown: {which}, with {run.knobs.difference(knobs)}. Press Run for yours."
 
 
 def earlier_run(lesson: AnyLesson, run: Run) -> tuple[str | None, str]:
@@ -114,7 +117,9 @@ def earlier_run(lesson: AnyLesson, run: Run) -> tuple[str | None, str]:
     changed = before.knobs.changed_from(run.knobs)
     if len(changed) > MOST_CHANGED:
         return None, ""
-    words = (f"{name} = {spell(value)}, now {spell(getattr(run.knobs, name))}" for name, value in changed.items())
+    labels = {knob.name: knob.label for knob in lesson.knobs.declared()}
+    now = dict(run.knobs)
+    words = (f"{labels[name]} = {spell(value)}, now {spell(now[name])}" for name, value in changed.items())
     return before.key, f"Pale: the run before, with {'; '.join(words)}"
 
 
@@ -211,6 +216,8 @@ def claims(run: Run) -> None:
         return
     if run.manifest is not None and run.manifest.data not in (None, run.lesson.dataset(run.knobs)):
         st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
+    if run.state is State.STOPPED and run.recording.progress < 1.0:
+        st.caption("This run was stopped: what only its end decides is not decided.")
     st.markdown("\n\n".join(_claim(claim) for claim in run.claims))
 
 

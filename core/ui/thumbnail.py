@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 WIDTH, HEIGHT, EDGE = 320, 180, 14
 MOST_POINTS = 60
+THIN = 1.5  # a line of less in its chart stands beside the matter, and is thin here, too
 STYLE = (
     "path{fill:none;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round;stroke-dasharray:1;"
     "animation:draw 6s ease-in-out infinite}"
@@ -67,7 +68,8 @@ def _draw(trace: Any, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], bounds: 
         path += f"{'L' if pen_down else 'M'}{a:.1f} {b:.1f}" if drawn else ""
         pen_down = drawn
     if path:
-        yield f'<path pathLength="1" stroke="{colour}" d="{path}"/>'
+        thin = ' style="stroke-width:1"' if (trace.line.width or 2) < THIN else ""
+        yield f'<path pathLength="1" stroke="{colour}"{thin} d="{path}"/>'
 
 
 def _svg(marks: Iterable[str]) -> str:

@@ -197,6 +197,8 @@ def test_a_gain_of_scaling_needs_three_seeds_and_the_notebooks_settings(notebook
     assert claim(turned.model_copy(update={"learning_rate": 0.02}), run(), words).holds is None
     one = record(knobs())
     assert claim(knobs(), one, words).holds is None
+    assert claim(turned, run(), "printed losses are the same").measured
+    assert not claim(knobs(), one, "printed losses are the same").measured, "other settings say nothing about it"
     assert claim(knobs(), one, "61,706").holds is True
 
 

@@ -255,3 +255,13 @@ def test_stopping_in_time_is_compared_with_dropout_at_the_end(at_end, expected):
         both = np.array(errors)[:, None]
         recording.append(Frame(step, {"train_mse": both, "validation_mse": both}, progress=step / 2))
         assert holds(knobs(epochs=300), recording, "stopped at its best epoch") is (expected if step == 2 else None)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.05, 0.2, 0.5, 0.8])
+def test_the_chart_of_rules_has_room_for_all_of_them_and_none_for_last_digits(rate):
+    knobs = DropoutKnobs(rate=rate, depth=4)
+    panel = next(each for each in LESSON.panels(knobs) if each.name.startswith("Three rules"))
+    low, high = panel.layout["yaxis"]["range"]
+    assert (low <= -0.3, high >= 0.3) == (True, True)  # half and twice
+    if rate:
+        assert low < 4 * np.log10((1 - rate) / rate) < high

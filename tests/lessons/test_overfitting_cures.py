@@ -359,6 +359,16 @@ def test_runs_without_the_big_net_compare_nothing_and_still_draw():
     assert "What averaging gains" not in names
 
 
+def test_fewer_points_err_more_and_their_axes_have_room_for_it():
+    tops = [
+        {panel.name: panel.layout["yaxis"]["range"][1] for panel in LESSON.panels(CureKnobs(points=points))}
+        for points in (20, 50, 500)
+    ]
+    sized = ("Error on new points", "The notebook's table", "Better than the big net?", "What averaging gains")
+    assert all(tops[0][name] > tops[1][name] for name in sized)
+    assert tops[1] == tops[2]
+
+
 def test_the_notebooks_preset_is_the_notebooks():
     knobs = PRESETS["As the notebook ran it"]
     assert (knobs.points, knobs.validation_points, knobs.width, knobs.depth) == (50, 10_000, 512, 5)

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from core.ui.cards import as_text
+from core.ui.cards import as_text, headline_facts
 
 SIGNS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -24,3 +24,12 @@ def test_what_is_seen_is_what_was_written(words):
 @pytest.mark.parametrize("address", ["www.evil.example", "http://evil.example", "me@evil.example"])
 def test_no_address_stays_whole(address):
     assert address not in as_text(address).replace("\\", "")
+
+
+def test_the_first_facts_are_told_in_words_and_small_ones_are_not_rounded_away():
+    facts = {"test_loss[h=8]": 0.123456, "first_to_last_gradient[depth=15]": 3.4567e-10, "gain": None, "more": 1.0}
+    assert headline_facts(facts).split("  \n") == [
+        "test loss · h=8: 0.1235",
+        "first to last gradient · depth=15: 3.457e-10",
+        "gain: none",
+    ]

@@ -143,6 +143,7 @@ def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monke
     assert state.runner().get(said(at, "run")).state is State.STOPPED
     assert any(button.key == "stop" for button in at.button)
     assert not known[-1].final
+    assert "This run was stopped: what only its end decides is not decided." in words(at.run())
 
 
 def test_a_run_is_taken_home_as_a_script_with_its_own_knobs(monkeypatch):
@@ -185,6 +186,7 @@ def test_a_link_sets_the_knobs_and_the_page_writes_them_back():
     at = lesson_page("dying-relu", width="4", init="glorot")
     assert at.select_slider(key="dying-relu/width").value == 4
     assert at.selectbox(key="dying-relu/init").value == "glorot"
+    assert "Shown: the nearest run, from the gallery, with width = 2, initialization = he." in words(at)
     at.select_slider(key="dying-relu/width").set_value(6).run()
     assert said(at, "width") == "6"
     at.select_slider(key="dying-relu/width").set_value(2).run()
@@ -289,7 +291,7 @@ def test_a_knob_that_cannot_be_used_stops_run_and_says_why():
     at = lesson_page("width-and-interpolation")
     at.pills(key="width-and-interpolation/widths").set_value([]).run()
     assert not at.exception
-    assert "widths = [] has 0 items" in words(at)
+    assert "widths is empty; choose 1 to 12" in words(at)
     assert at.button(key="run").disabled
 
 

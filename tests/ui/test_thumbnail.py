@@ -64,3 +64,9 @@ def test_a_long_run_stays_small():
     x = np.arange(10_000)
     figure = go.Figure([go.Scatter(x=x, y=np.sin(x / 100 + i)) for i in range(6)])
     assert len(thumbnail(figure)) < 8_000
+
+
+def test_what_is_thin_in_a_chart_is_thin_in_its_picture():
+    thin, bold = (go.Figure(go.Scatter(x=[0, 1], y=[0, 1], line={"width": width})) for width in (1, 2))
+    assert 'style="stroke-width:1"' in thumbnail(thin)
+    assert 'style="stroke-width:1"' not in thumbnail(bold)

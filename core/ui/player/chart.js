@@ -6,7 +6,8 @@
 
 const AXIS = /^[xy]axis\d*$/;
 const LABEL_GAP = 6; // px between the tip of a line and its label
-const WIDEST_LABEL = 132; // px
+const WIDEST_LABEL = 132; // px, at the usual size of type, where a chart is narrow
+const MOST_FOR_LABELS = 0.38; // of a chart's width
 const MOST_ROWS = 200; // of a table
 const LESSON_TYPE = 13; // px of the page's type where a lesson chose a size for its words
 
@@ -150,14 +151,15 @@ class Axis {
   }
 
   /**
-   * Numbers on a logarithmic axis. Few decades: 0.1, 0.2, 0.5, 1 …; many: as Plotly or the lesson has it; and powers
-   * of ten where plain numbers get long.
+   * Numbers on a logarithmic axis. Few decades: 0.1, 0.2, 0.5, 1 …; many, or less than one: as Plotly or the lesson
+   * has it; and powers of ten where plain numbers get long.
    */
   ticks(asked) {
     const [low, high] = this.range;
     const exponentformat = Math.min(low, high) > -4.5 && Math.max(low, high) < 3.9 ? "none" : "power";
     if (asked.tickvals || asked.dtick) return { exponentformat };
-    if (Math.abs(high - low) > 2.5) return { exponentformat, tickmode: "auto" };
+    const decades = Math.abs(high - low);
+    if (decades > 2.5 || decades < 0.7) return { exponentformat, tickmode: "auto" }; // 0.9, 1, 1.1 … on a short one
     return { exponentformat, tickmode: "linear", tick0: 0, dtick: "D2" };
   }
 
@@ -504,7 +506,8 @@ export class Chart {
   #marginForLabels() {
     if (!this.labelled.length || !this.#labelsFit()) return 14;
     const widths = this.labelled.map((each) => this.#widthOf(each.trace.meta.label));
-    return Math.min(WIDEST_LABEL, Math.ceil(Math.max(...widths))) + LABEL_GAP + 6;
+    const room = MOST_FOR_LABELS * (this.plot?._fullLayout?.width ?? this.canvas.clientWidth);
+    return Math.min(Math.max(WIDEST_LABEL, room), Math.ceil(Math.max(...widths))) + LABEL_GAP + 6;
   }
 
   #widthOf(text) {

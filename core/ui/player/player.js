@@ -229,6 +229,7 @@ class Player {
     [this.arrived, this.following, this.playing, this.head] = [false, true, false, 0];
     this.told.forEach(({ entry }) => entry.remove());
     [this.told, this.happened] = [[], 0];
+    this.progress.style.width = "0"; // of the run before
   }
 
   async #buildCharts(body) {
@@ -438,6 +439,7 @@ class Player {
     this.progress.parentElement.hidden = !this.live;
     // Where nothing happened to the end there is no story, unless its place was kept meanwhile.
     if (this.body.marks && (this.live || this.told.length)) this.story.hidden = false;
+    if (!this.live && !this.told.length) this.story.querySelector("p").textContent = "Nothing stood out in this run.";
     this.message.hidden = !error;
     this.message.textContent = error;
   }
