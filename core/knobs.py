@@ -125,7 +125,7 @@ class Knob:
             stops=extra["stops"] or (),
             choices=choices,
             shown=extra["shown"],
-            most=extra["most"] or (MOST_CHARACTERS if kind == "text" else MOST_ITEMS),
+            most=extra["most"] or (MOST_CHARACTERS if kind == "text" else len(choices) or MOST_ITEMS),
         )
 
     def too_long(self, value: Any) -> bool:

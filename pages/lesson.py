@@ -32,8 +32,7 @@ def show(lesson: AnyLesson) -> None:
     # an end that this page has not drawn yet.
     known = None if run is None else run.state
     parts.run_bar(lesson, knobs, run, refusal, compare.page(page))
-    with st.container(key="words"):
-        parts.predict(lesson, run)
+    parts.predict(lesson, run)
     if run is None:
         st.info("Nothing has been run here yet. Press Run.", icon=":material/play_arrow:")
     else:

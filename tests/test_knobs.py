@@ -165,7 +165,7 @@ class Worded(Knobs):
     ("values", "said"),
     [
         ({"chosen": ["z"]}, "chosen = z is not on offer; choose a, b or c d."),
-        ({"chosen": []}, 'chosen is empty; choose 1 to 12; the preset "Classroom" uses [a].'),
+        ({"chosen": []}, 'chosen is empty; choose 1 to 3; the preset "Classroom" uses [a].'),
         ({"chosen": "a,a"}, 'chosen = [a, a] names a value twice; give each once; the preset "Classroom" uses [a].'),
         ({"words": ["Aa", "bb"]}, 'words: bb starts small; the preset "Classroom" uses [Aa, Bb].'),
         (
@@ -194,6 +194,6 @@ def test_words_and_texts_survive_a_link():
 
 def test_words_and_texts_are_read_back_from_their_declaration():
     chosen, words, text, _ = Worded.declared()
-    assert (chosen.kind, chosen.item, chosen.choices, chosen.most) == ("list", "str", ("a", "b", "c d"), 12)
+    assert (chosen.kind, chosen.item, chosen.choices, chosen.most) == ("list", "str", ("a", "b", "c d"), 3)
     assert (words.kind, words.item, words.choices, words.most) == ("list", "str", (), 3)
     assert (text.kind, text.most) == ("text", 20)

@@ -58,7 +58,6 @@ FOR_A_ROOM = """
 html { font-size: 21px; }
 [data-testid="stMainBlockContainer"] { max-width: 100%; padding-left: 2.5rem; padding-right: 2.5rem; }
 [data-testid="stMain"] [data-testid="stCaptionContainer"] { opacity: 1; }
-.st-key-words { display: none; }
 </style>
 """
 

@@ -185,28 +185,29 @@ def _overlay(panels: Shared, names: Sequence[str]) -> tuple[Panel, list[int | No
     first = next(iter(panels.values()))
     traces: list[Grow | Still] = [*_references(list(panels.values()))]
     owners: list[int | None] = [None] * len(traces)
-    several = len({name for panel in panels.values() for name in lines_of(panel)} & set(names)) > 1
+    here = [name for name in on_offer([panels]) if name in names]
     for i, panel in panels.items():
         for each in panel.traces:
             name = str(each.trace.name or each.trace.legendgroup or "")  # a band belongs to the line of its group
             if isinstance(each, Grow) and name in names:
+                several = len(here) > 1  # then the dash tells the lines of a run apart, else it repeats the colour
                 label = f"{LETTERS[i]} {name}" if several else LETTERS[i]
-                traces.append(replace(each, trace=_dressed(each.trace, i, label)))
+                dash = DASHES[(here.index(name) if several else i) % len(DASHES)]
+                traces.append(replace(each, trace=_dressed(each.trace, COLOURS[i], dash, label)))
                 owners.append(i)
     # Only the first sentence: the others may speak of colours and dashes that mean the runs here.
     caption = first.caption.split(". ")[0].removesuffix(".") + "."
     return Panel(first.name, caption, traces, _layout(list(panels.values()))), owners
 
 
-def _dressed(trace: Any, number: int, label: str) -> Any:
-    """A trace in the colour and the dash of its run."""
+def _dressed(trace: Any, colour: str, dash: str, label: str) -> Any:
+    """A trace in the colour of its run, with a dash and a label that tell its line."""
     made = type(trace)(trace)
     made.legendgroup = label
-    colour = COLOURS[number]
     if made.fill:
         made.fillcolor = see_through(colour)
     if made.name:
-        made.update(name=label, meta={"label": label}, line={"color": colour, "dash": DASHES[number % len(DASHES)]})
+        made.update(name=label, meta={"label": label}, line={"color": colour, "dash": dash})
     if made.name and "markers" in (made.mode or ""):
         made.update(marker={"color": colour})
     return made

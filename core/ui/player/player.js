@@ -552,6 +552,8 @@ function show(parent, held, data) {
   // Streamlit writes the address from what it knows, and it does not know the frame: say it again.
   const again = () => held.player.tellMoment();
   if (link) globalThis.navigation?.addEventListener("currententrychange", again, { signal: held.stop.signal });
+  // An address that was to be written is not this player's any more once it has gone.
+  held.stop.signal.addEventListener("abort", () => clearTimeout(writeFrame.timer));
 }
 
 /** The source beside Streamlit: `core.ui.routes`, at an address relative to the page. */
