@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -88,7 +89,7 @@ class LeNet(nn.Module):
         """Scores (batch, 10) of raw pixels (batch, 1, 28, 28), with dropout and the batch's statistics in training."""
         x = (x.float() - self.kind.centre) / self.kind.spread
         a = convolve_for_pool(*self.first(x), self.biases[0])
-        a = self.between(tanh(a), 1).sum(dim=2) * 0.25  # the pool; a mean's gradient would be a quarter as quick
+        a = self.between(tanh(a), 1).sum(dim=2) * 0.25  # the pool: `mean` would divide gradients of four times the size
         a = pool(self.between(tanh(convolve(a, self.weights[1], self.biases[1])), 2))
         a = self.between(tanh(functional.linear(a.flatten(1), self.weights[2], self.biases[2])), 3)
         a = self.between(tanh(functional.linear(a, self.weights[3], self.biases[3])), 4)
@@ -283,9 +284,9 @@ def convolve_for_pool(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """
     out, maps = weight.shape[:2]
     # the weights as each of the four numbers meets them: where they lie in the window of 6×6, and zeros about
-    placed = (weight.view(-1, 25) @ PLACED.to(x.device)).view(out, maps, 4, 36).transpose(1, 2)
+    placed = (weight.view(-1, 25) @ _places(x.device)).view(out, maps, 4, 36).transpose(1, 2)
     a = functional.conv2d(x, placed.reshape(-1, maps, 6, 6), bias.repeat_interleave(4), stride=2, padding=2)
-    return a.unflatten(1, (out, 4))
+    return a.unflatten(1, (out, 4))  # type: ignore[no-any-return]
 
 
 def convolve(a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -303,15 +304,13 @@ def pool(a: Tensor) -> Tensor:
     return _Pool.apply(a)  # type: ignore[no-any-return]
 
 
-def _placed() -> Tensor:
+@cache
+def _places(device: torch.device) -> Tensor:
     """What lays 5×5 weights into their four places in windows of 6×6: (25, 4 · 36) of zeros and ones."""
     found = torch.zeros(5, 5, 2, 2, 6, 6)
     for i, j, down, across in itertools.product(range(5), range(5), range(2), range(2)):
         found[i, j, down, across, down + i, across + j] = 1
-    return found.view(25, 4 * 36)
-
-
-PLACED = _placed()
+    return found.view(25, 4 * 36).to(device)
 
 
 class Judged(NamedTuple):
