@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -16,6 +17,7 @@ from starlette.middleware import Middleware
 from core.lessons import LESSONS
 from core.ui import state
 from core.ui.door import CodeError
+from core.ui.frontend import Frontend
 from core.ui.gate import Gate
 from core.ui.invitation import AddressError
 from core.ui.routes import routes
@@ -72,5 +74,5 @@ app = st.App(
     "pages/main.py",
     lifespan=lifespan,
     routes=routes(state.runner),
-    middleware=[Middleware(Gate, door=state.door)],
+    middleware=[Middleware(Gate, door=state.door), Middleware(Frontend, folder=Path(st.__file__).parent / "static")],
 )

@@ -7,7 +7,7 @@ import streamlit as st
 from core.lesson import AnyLesson
 from core.ui import classroom, state
 from core.ui import lesson_parts as parts
-from core.ui.knob_panel import knob_panel
+from core.ui.knob_panel import knob_panel, knobs_now
 from core.ui.player import player
 from pages import compare
 
@@ -19,8 +19,10 @@ def page(lesson: AnyLesson) -> "st.Page":
 
 def show(lesson: AnyLesson) -> None:
     """Draw a lesson."""
+    knobs, sentence = knobs_now(lesson)
+    refusal = parts.press(lesson, knobs)
     parts.heading(lesson)
-    knobs, sentence = knob_panel(lesson)
+    knob_panel(lesson, knobs)
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:
@@ -29,7 +31,7 @@ def show(lesson: AnyLesson) -> None:
     # Read once, ahead of everything that depends on it: a run may end while the page is drawn, and the player tells of
     # an end that this page has not drawn yet.
     known = None if run is None else run.state
-    parts.run_bar(lesson, knobs, run, compare.page(page))
+    parts.run_bar(lesson, knobs, run, refusal, compare.page(page))
     with st.container(key="words"):
         parts.predict(lesson, run)
     if run is None:

@@ -14,6 +14,7 @@ from core.lesson import AnyLesson
 from core.runs.keeping import spell_size
 from core.ui import run_list, state
 from core.ui.door import spaced
+from core.ui.folded import folded
 from core.ui.gate import DOOR
 from core.ui.invitation import Invitation, qr_svg
 from core.ui.load import Load
@@ -117,7 +118,9 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
     """A link to this lesson that takes knobs and parts off the page; for the teacher alone."""
     if knobs is None or not state.teacher():
         return
-    with st.expander("For a class", icon=":material/groups:"):
+    with folded(f"{lesson.slug}/class", "For a class", ":material/groups:") as opened:
+        if not opened:
+            return
         st.caption(
             "Choose what students shall not see here. Knobs keep the values that they have now. This keeps a page "
             "simple and no secret: whoever edits the link sees everything."

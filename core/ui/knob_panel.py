@@ -24,34 +24,50 @@ def _take(lesson: AnyLesson, knobs: Knobs) -> None:
     state.forget_run()
 
 
-def knob_panel(lesson: AnyLesson) -> tuple[Knobs | None, str]:
-    """Draw presets and knobs. Returns what they say, or None and the sentence that says why that cannot be."""
+def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
+    """What the knobs say before any of them is drawn: by a link that was opened, else by their widgets.
+
+    Returns them, or None where they cannot be, and the sentence that says why, or what of a link was left out.
+    """
     news = ""
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
         state.fix_by_link(lesson, from_link)
         state.fill_widgets(lesson, from_link)
-    declared = lesson.knobs.declared()
-    hidden = state.hidden(lesson)
+    values = {knob.name: state.knob_value(lesson, knob) for knob in lesson.knobs.declared()}
+    try:
+        knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
+    except KnobError as error:
+        return None, str(error)
+    state.write_link(lesson, knobs)
+    return knobs, news
+
+
+def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
+    """Draw presets and knobs; those of `current` are marked where a preset has them."""
+    declared, hidden = lesson.knobs.declared(), state.hidden(lesson)
     offered = [knob for knob in declared if knob.name not in hidden]
-    top = st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets")
+    with st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets"):
+        presets(lesson, current)
+        more = [knob for knob in offered if not knob.shown]
+        if more:
+            _more(lesson, more)
     shown = [knob for knob in offered if knob.shown]
     shares = [1.6 if knob.kind == "list" else 1 for knob in shown]
     for column, knob in zip(st.columns(shares, gap="medium") if shares else (), shown, strict=True):
         with column:
             _widget(lesson, knob)
-    with top:
-        presets(lesson, _set_to(lesson, declared)[0])
-        more = [knob for knob in offered if not knob.shown]
-        if more:
-            with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
-                for knob in more:
-                    _widget(lesson, knob)
     _fixed(lesson, [knob for knob in declared if knob.name in hidden])
-    knobs, sentence = _set_to(lesson, declared)
-    if knobs is not None:
-        state.write_link(lesson, knobs)
-    return knobs, sentence or news
+
+
+def _more(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
+    """The knobs that few turn, drawn while they are looked at."""
+    key = f"{lesson.slug}/more"
+    menu = st.popover("More knobs", icon=":material/tune:", type="tertiary", key=key, on_change="rerun")
+    if menu.open:
+        with menu:
+            for knob in knobs:
+                _widget(lesson, knob)
 
 
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
@@ -59,16 +75,6 @@ def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
     if knobs:
         said = " · ".join(f"{as_text(knob.label)} = {as_text(spell(state.knob_value(lesson, knob)))}" for knob in knobs)
         st.caption(f":material/lock: Fixed by this link: {said}")
-
-
-def _set_to(lesson: AnyLesson, declared: Sequence[Knob]) -> tuple[Knobs | None, str]:
-    """What the widgets say now, or the sentence that says why it cannot be."""
-    values = {knob.name: state.knob_value(lesson, knob) for knob in declared}
-    try:
-        knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
-    except KnobError as error:
-        return None, str(error)
-    return knobs, ""
 
 
 def _widget(lesson: AnyLesson, knob: Knob) -> None:

@@ -21,12 +21,12 @@ from core.runs.runner import QueueFull
 from core.scripts import has_script, script
 from core.ui import state
 from core.ui.cards import as_text
-from core.ui.kept import kept
+from core.ui.folded import folded
 from core.ui.look import COMPARE_ICON
 from core.ui.replay import provenance
-from core.ui.run_json import Part
 from core.ui.state import HUNT, PREDICTION
 
+RUN, STOP = "run", "stop"  # keys of the two buttons
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
 
@@ -48,16 +48,38 @@ def projector_switch() -> None:
         st.rerun()
 
 
-def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, compare: "st.Page") -> None:
+def press(lesson: AnyLesson, knobs: Knobs | None) -> str:
+    """Do what Run or Stop asks, if one was pressed. Returns the sentence of a refusal.
+
+    Before anything is drawn: a page that is drawn again for another reason would lose a press that is looked at later,
+    and what is drawn after it stands at once as it will be.
+    """
+    if state.pressed(STOP):
+        run = state.runner().get(state.run_in_link() or "")
+        if run is not None:
+            state.runner().stop(run, state.asker())
+    if knobs is None or not state.pressed(RUN):
+        return ""
+    shown = _linked_or_nearest(lesson, knobs)
+    try:
+        run = state.runner().submit(lesson, knobs, asker=state.asker(), always=state.teacher())
+    except (CostError, DataError, DeviceError, QueueFull) as error:
+        return str(error)
+    other = shown is not None and shown.state.final and shown.key != run.key and len(shown.recording)
+    state.show_run(run.key, before=shown.key if shown is not None and other else None)
+    return ""
+
+
+def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, refusal: str, compare: "st.Page") -> None:
     """Run with what it will cost, Stop while something is to be stopped, and the way to `compare` what has ended."""
     with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
         live = shown is not None and not shown.state.final
         label = "Run" if knobs is None else f"Run · {_price(lesson, knobs)}"
-        if st.button(label, type="primary", key="run", icon=":material/play_arrow:", disabled=knobs is None or live):
-            _press(lesson, knobs, shown)
-        if shown is not None and live and st.button("Stop", key="stop", icon=":material/stop:"):
-            state.runner().stop(shown, state.asker())
-            st.rerun()
+        st.button(label, type="primary", key=RUN, icon=":material/play_arrow:", disabled=knobs is None or live)
+        if refusal:
+            st.error(refusal, icon=":material/block:")
+        if live:
+            st.button("Stop", key=STOP, icon=":material/stop:")
         if shown is not None:
             st.caption(_what_is_shown(lesson, knobs, shown))
         if shown is not None and not live:
@@ -68,19 +90,6 @@ def _price(lesson: AnyLesson, knobs: Knobs) -> str:
     if state.runner().store.has(lesson, knobs):
         return "instant"
     return spell_seconds(state.runner().estimate(lesson, knobs))
-
-
-def _press(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None) -> None:
-    if knobs is None:
-        return
-    try:
-        run = state.runner().submit(lesson, knobs, asker=state.asker(), always=state.teacher())
-    except (CostError, DataError, DeviceError, QueueFull) as error:
-        st.error(str(error), icon=":material/block:")
-        return
-    other = shown is not None and shown.state.final and shown.key != run.key and len(shown.recording)
-    state.show_run(run.key, before=shown.key if shown is not None and other else None)
-    st.rerun()
 
 
 def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
@@ -114,12 +123,17 @@ def earlier_run(lesson: AnyLesson, run: Run) -> tuple[str | None, str]:
 
 def shown_run(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:
     """The run on the screen: the link's, else the stored one of these knobs, else the nearest stored one."""
-    asked = state.run_in_link()
-    if asked is not None:
-        run = state.runner().get(asked)  # it may be asked for any text
-        if run is not None and run.lesson is lesson:
-            return run
+    asked, run = state.run_in_link(), _linked_or_nearest(lesson, knobs)
+    if asked is not None and (run is None or run.key != asked):
         st.warning(state.link_sentence(asked), icon=":material/link_off:")
+    return run
+
+
+def _linked_or_nearest(lesson: AnyLesson, knobs: Knobs | None) -> Run | None:
+    asked = state.run_in_link()
+    run = None if asked is None else state.runner().get(asked)  # it may be asked for any text
+    if run is not None and run.lesson is lesson:
+        return run
     return state.runner().store.nearest(lesson, knobs if knobs is not None else next(iter(lesson.presets.values())))
 
 
@@ -200,30 +214,31 @@ def claims(run: Run) -> None:
         return
     if run.manifest is not None and run.manifest.data not in (None, run.lesson.dataset(run.knobs)):
         st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
-    for claim in run.claims:
-        _claim(claim)
+    st.markdown("\n\n".join(_claim(claim) for claim in run.claims))
 
 
-def _claim(claim: Claim) -> None:
+def _claim(claim: Claim) -> str:
+    """A claim as a paragraph."""
     colour = {"holds": "green", "does not hold": "red", "not decided": "gray"}[claim.verdict]
     lines = [f":{colour}-badge[{SIGNS[claim.verdict]} {claim.verdict}] &nbsp; **{claim.sentence}.**"]
     if state.projector():  # a room reads few words
-        st.markdown(f"{lines[0]} {claim.measured}")
-        return
+        return f"{lines[0]} {claim.measured}"
     if claim.measured:
         lines.append(f"This run: {claim.measured}. Expected: {claim.expected} ({claim.source}).")
     said = [f"Notebook: {claim.notebook}." if claim.notebook else ""]
     said += [f"Literature: {claim.literature}." if claim.literature else ""]
     if claim.holds is None and claim.hint:
         said.append(f"To decide it: {claim.hint}.")
-    st.markdown("  \n".join([*lines, " ".join(filter(None, said))]).rstrip())
+    return "  \n".join([*lines, " ".join(filter(None, said))]).rstrip()
 
 
 def hunt(lesson: AnyLesson) -> None:
     """The notebook's mistakes; the cause comes last, step by step."""
     if HUNT in state.hidden(lesson):
         return
-    with st.expander("What the notebook got wrong", icon=":material/search:"):
+    with folded(f"{lesson.slug}/hunt", "What the notebook got wrong", ":material/search:") as opened:
+        if not opened:
+            return
         st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
         for number, mistake in enumerate(lesson.hunt, start=1):
             st.markdown(f"**{number}. {mistake.title}**")
@@ -240,16 +255,20 @@ def hunt(lesson: AnyLesson) -> None:
 
 def theory_and_code(lesson: AnyLesson) -> None:
     """Why it happens, and the code that ran."""
-    with st.expander("Why?", icon=":material/school:"):
-        st.markdown(lesson.theory)
-    with st.expander("The code", icon=":material/code:"):
-        st.caption("The training as it runs: where a notebook prints, this yields a frame.")
-        st.code(lesson.source(), language="python", line_numbers=True)
+    with folded(f"{lesson.slug}/why", "Why?", ":material/school:") as opened:
+        if opened:
+            st.markdown(lesson.theory)
+    with folded(f"{lesson.slug}/code", "The code", ":material/code:") as opened:
+        if opened:
+            st.caption("The training as it runs: where a notebook prints, this yields a frame.")
+            st.code(lesson.source(), language="python", line_numbers=True)
 
 
 def take_home(run: Run) -> None:
     """The run to keep, its script, the command that repeats it, and where the numbers come from."""
-    with st.expander("Take it home", icon=":material/redeem:"):
+    with folded(f"{run.lesson.slug}/take_home", "Take it home", ":material/redeem:") as opened:
+        if not opened:
+            return
         if not run.state.final:
             st.caption("When the run has ended.")
             return
@@ -268,15 +287,7 @@ def take_home(run: Run) -> None:
         st.caption("The same run, from the command line:")
         st.code(command(run), language="bash")
         st.caption("Where these numbers come from:")
-        st.dataframe(
-            _origins(Part.of(run, 0), run.manifest is not None), hide_index=True, column_config={"0": "", "1": ""}
-        )
-
-
-@kept(weigh=lambda table: 0)  # twenty lines
-def _origins(part: Part, saved: bool) -> pd.DataFrame:
-    """`provenance` as a table. Kept: pandas takes a millisecond to make it, and every look at a page shows it."""
-    return pd.DataFrame(provenance(part.run))
+        st.dataframe(pd.DataFrame(provenance(run)), hide_index=True, column_config={"0": "", "1": ""})
 
 
 def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:

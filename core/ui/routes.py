@@ -10,11 +10,8 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
-import plotly
-import plotly.io
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -26,13 +23,14 @@ from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
 from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
-from core.ui.replay import comparison_html, replay_html
+from core.ui.replay import CHART_LIBRARY, PLAYER, comparison_html, replay_html
 from core.ui.run_json import Part, charts_json, header
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
 COUNT = re.compile(r"[0-9]{1,9}")
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
+FOR_EVER = "public, max-age=31536000, immutable"  # where the address changes with the content
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
 # What a browser opens by itself, such as a picture in a tab of its own, is taken for nothing else and runs no script.
 ALONE = {
@@ -40,12 +38,11 @@ ALONE = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox",
 }
 
-PLAYER = Path(__file__).parent / "player"
 ASSETS = {
     "player.js": (PLAYER / "player.js", "text/javascript"),
     "chart.js": (PLAYER / "chart.js", "text/javascript"),
     "player.css": (PLAYER / "player.css", "text/css"),
-    "plotly.min.js": (Path(plotly.__file__).parent / "package_data" / "plotly.min.js", "text/javascript"),
+    CHART_LIBRARY.name: (CHART_LIBRARY, "text/javascript"),
 }
 
 
@@ -125,7 +122,7 @@ def _version(name: str) -> str:
 
 @functools.cache
 def _packed(name: str) -> bytes:
-    """The file, packed once: the chart library has nearly five megabytes."""
+    """The file, packed once: the chart library has one and a half megabytes."""
     return gzip.compress(ASSETS[name][0].read_bytes(), mtime=0)
 
 
@@ -137,13 +134,13 @@ def _asset(request: Request) -> Response:
     current = request.path_params["version"] == _version(name)
     headers = {
         "ETag": f'"{_version(name)}"',
-        "Cache-Control": "public, max-age=31536000, immutable" if current else "no-cache",
+        "Cache-Control": FOR_EVER if current else "no-cache",
         "Vary": "Accept-Encoding",
         "X-Content-Type-Options": "nosniff",
     }
     if _known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    if _takes_gzip(request):
+    if takes_gzip(request):
         return Response(_packed(name), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
     return Response(path.read_bytes(), headers=headers, media_type=media_type)
 
@@ -287,7 +284,7 @@ def _drawn(part: Part) -> str:
 
 def _json(request: Request, body: bytes, headers: Mapping[str, str], status: int = 200) -> Response:
     also = {**headers, "Vary": "Accept-Encoding", **ALONE}
-    if len(body) > WORTH_PACKING and _takes_gzip(request):
+    if len(body) > WORTH_PACKING and takes_gzip(request):
         body, also = gzip.compress(body, 6, mtime=0), {**also, "Content-Encoding": "gzip"}
     return Response(body, status, also, media_type="application/json")
 
@@ -310,7 +307,7 @@ def _final(request: Request, found: Packed) -> Response:
     if _known(request, found.tag):
         return Response(status_code=304, headers=headers)
     headers |= {"Vary": "Accept-Encoding", **ALONE}
-    if not _takes_gzip(request):
+    if not takes_gzip(request):
         return Response(gzip.decompress(found.body), headers=headers, media_type="application/json")
     return Response(found.body, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
 
@@ -326,5 +323,6 @@ def _known(request: Request, tag: str) -> bool:
     return tag in (each.strip().removeprefix("W/") for each in held.split(","))
 
 
-def _takes_gzip(request: Request) -> bool:
+def takes_gzip(request: Request) -> bool:
+    """Whether the browser reads what gzip has packed."""
     return "gzip" in request.headers.get("accept-encoding", "")

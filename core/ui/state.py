@@ -206,6 +206,11 @@ def held(key: str) -> Any:
     return st.session_state[key]
 
 
+def pressed(key: str) -> bool:
+    """Whether this look at the page is owed to a press on that button."""
+    return bool(st.session_state.get(key, False))
+
+
 def run_in_link() -> str | None:
     """The run that the link names, as it stands there: perhaps no run's name at all."""
     if st.session_state.pop("forget_run", False):

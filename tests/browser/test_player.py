@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.runs.run import State
+from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import asset
 from core.ui.run_json import state
 
@@ -647,7 +648,7 @@ def test_a_small_player_has_marks_and_no_story(page, server):
 def alone(page, server, script):
     """A page that holds nothing but a player, mounted by a script that knows `mount` and the element `here`."""
     body = f"""<!doctype html><link rel="icon" href="data:,"><link rel="stylesheet" href="{asset("player.css")}">
-        <script src="{asset("plotly.min.js")}"></script><div id="here"></div>
+        <script src="{asset(CHART_LIBRARY.name)}"></script><div id="here"></div>
         <script type="module">import {{ mount }} from "./{asset("player.js")}"; {script}</script>"""
     page.route("**/alone", lambda route: route.fulfill(content_type="text/html", body=body))
     page.goto(f"{server}/alone")

@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -249,23 +249,35 @@ class Student:
     async def turns(self) -> None:
         """Put one slider elsewhere and look at the nearest run."""
         key, stop = self.chance.choice(turns(self.lesson.slug))
-        await self.visitor.slide(key, stop)
-        await self._see()
+        async with self._before(key):
+            await self.visitor.slide(key, stop)
+            await self._see()
 
     async def runs(self) -> None:
         """Choose a seed, in half of the cases one that others choose too, and press Run."""
         await self.until_the_end()
-        seed = f"{self.lesson.slug}/seed"
-        if seed in self.visitor.widgets:
+        if "seed" in type(self.knobs).model_fields:
             own = 1000 + self.number * 10_000 + self.tally.presses
             shared = not self.long and self.chance.random() < 0.5
-            await self.visitor.turn(seed, self.chance.randrange(POOL) if shared else own)
-            await self._see()
+            async with self._before(f"{self.lesson.slug}/seed"):
+                await self.visitor.turn(f"{self.lesson.slug}/seed", self.chance.randrange(POOL) if shared else own)
+                await self._see()
         await self.until_the_end()
         await self.visitor.press("run")
         self.tally.presses += 1
         self.tally.sent_away += self.visitor.errors
         await self._see()
+
+    @asynccontextmanager
+    async def _before(self, key: str) -> AsyncIterator[None]:
+        """At a knob, which may stand under "More knobs": that is opened for it, and closed again."""
+        more = f"{self.lesson.slug}/more"
+        hidden = key not in self.visitor.widgets
+        if hidden:
+            await self.visitor.unfold(more)
+        yield
+        if hidden:
+            await self.visitor.unfold(more, open=False)
 
     async def opens_a_stored_run(self) -> None:
         """Follow a link to a run of the gallery, and later the one back."""

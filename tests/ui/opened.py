@@ -2,6 +2,9 @@
 
 from streamlit.testing.v1 import AppTest
 
+from core.lesson import AnyLesson
+
+WIDGETS = ("select_slider", "number_input", "selectbox", "button_group", "toggle", "multiselect", "text_area")
 LONG = 180  # seconds; a stuck page, not a slow one
 
 
@@ -18,3 +21,16 @@ def lesson_page(slug: str, **query: str) -> AppTest:
     for name, value in query.items():
         at.query_params[name] = value
     return at.run()
+
+
+def unfolded(at: AppTest, slug: str, *parts: str) -> AppTest:
+    """The page of a lesson with these parts open: hunt, why, code, take_home, class, more."""
+    for part in parts:
+        at.session_state[f"{slug}/{part}"] = True
+    return at.run()
+
+
+def knobs_on(at: AppTest, lesson: AnyLesson) -> set[str]:
+    """The names of the knobs that stand on a page."""
+    keys = {each.key for kind in WIDGETS for each in at.get(kind)}
+    return {knob.name for knob in lesson.knobs.declared() if f"{lesson.slug}/{knob.name}" in keys}

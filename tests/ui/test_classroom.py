@@ -15,7 +15,7 @@ from core.runs.store import StoreError
 from core.ui import state
 from core.ui.door import Codes
 from core.ui.gate import ASKER, TICKET
-from tests.ui.opened import LONG, lesson_page
+from tests.ui.opened import LONG, knobs_on, lesson_page, unfolded
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -175,12 +175,6 @@ def test_a_name_that_the_gate_did_not_give_is_none(shown, cookie, monkeypatch):
 # --- what a link takes off a page ------------------------------------------------------------------------------------
 
 
-def knobs_on(at: AppTest, slug: str) -> set[str]:
-    keys = {each.key for kind in ("select_slider", "number_input", "selectbox", "button_group", "toggle", "multiselect")
-            for each in at.get(kind)}  # fmt: skip
-    return {key.split("/")[1] for key in keys if key and key.startswith(f"{slug}/")} & set(RELU.knobs.model_fields)
-
-
 def told(at: AppTest) -> str:
     """What the page says is fixed."""
     (said,) = [each.value for each in at.caption if "Fixed by this link: " in each.value]
@@ -189,9 +183,10 @@ def told(at: AppTest) -> str:
 
 def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
     at = lesson_page("dying-relu", width="4", hide="width,depth,prediction,hunt", **{**SMALL, "depth": "3"})
+    at = unfolded(at, "dying-relu", "more")
     assert not at.exception
-    assert not knobs_on(at, "dying-relu") & {"width", "depth"}
-    assert "nets" in knobs_on(at, "dying-relu")
+    assert not knobs_on(at, RELU) & {"width", "depth"}
+    assert "nets" in knobs_on(at, RELU)
     labels = {knob.name: knob.label for knob in RELU.knobs.declared()}
     fixed = {f"{labels['width']} = 4", f"{labels['depth']} = 3"}
     assert set(told(at).split(" · ")) == fixed
@@ -208,15 +203,15 @@ def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
 
 
 def test_what_is_hidden_stays_so_when_the_reader_comes_back_by_the_menu():
-    at = lesson_page("dying-relu", width="4", hide="width")
+    at = unfolded(lesson_page("dying-relu", width="4", hide="width"), "dying-relu", "more")
     at.query_params.clear()
     at.run()
-    assert "width" not in knobs_on(at, "dying-relu")
+    assert "width" not in knobs_on(at, RELU)
     assert at.query_params["hide"] == "width"
     at.query_params.clear()
     at.query_params["nets"] = "20"
     at.run()
-    assert "width" in knobs_on(at, "dying-relu"), "another link hides nothing"
+    assert "width" in knobs_on(at, RELU), "another link hides nothing"
 
 
 @given(
@@ -238,12 +233,12 @@ def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
 
 def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monkeypatch):
     class_is_open("teacher")
-    at = lesson_page("dying-relu", width="4")
+    at = unfolded(lesson_page("dying-relu", width="4"), "dying-relu", "class", "more")
     at.button_group(key="dying-relu/for_class").set_value(["width", "hunt"]).run()
     link = "http://lab:8501/dying-relu?width=4&hide=width%2Chunt&code=tulip"
     assert link in [each.value for each in at.code]
     assert f'alt="QR code of {link.replace("&", "&amp;")}"' in words(at)
-    assert "width" in knobs_on(at, "dying-relu"), "the teacher's own page stays as it is"
+    assert "width" in knobs_on(at, RELU), "the teacher's own page stays as it is"
 
     monkeypatch.setattr("core.ui.classroom.MOST_IN_QR", len(link) - 1)
     at.run()
@@ -251,9 +246,10 @@ def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monk
     assert "QR code" not in words(at), "too long for a phone to read"
 
     there = lesson_page("dying-relu", width="4", hide="width,hunt")
-    assert "width" not in knobs_on(there, "dying-relu")
+    there = unfolded(there, "dying-relu", "class", "more")
+    assert "width" not in knobs_on(there, RELU)
     next(each for each in there.button if each.label == "Show everything here again").click().run()
-    assert "width" in knobs_on(there, "dying-relu")
+    assert "width" in knobs_on(there, RELU)
     assert "hide" not in there.query_params
 
 

@@ -10,7 +10,7 @@ from core.runs import bundle
 from core.runs.run import Run, State
 from core.runs.store import Store
 from core.ui import state
-from tests.ui.opened import LONG, lesson_page
+from tests.ui.opened import LONG, knobs_on, lesson_page, unfolded
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -43,6 +43,55 @@ def test_a_lesson_opens_with_its_question_its_presets_and_run(slug):
     labels = [button.label for button in at.button]
     assert labels[: len(LESSONS[slug].presets)] == list(LESSONS[slug].presets)
     assert any(label.startswith("Run · ") for label in labels)
+
+
+@pytest.mark.parametrize("slug", list(LESSONS))
+def test_what_is_folded_is_drawn_when_it_is_opened_and_not_before(slug):
+    lesson = LESSONS[slug]
+    at = lesson_page(slug)
+    folded = (lesson.theory, lesson.source(), lesson.hunt[0].title, "Where these numbers come from")
+    drawn = words(at) + "".join(each.value for each in at.code)
+    assert not [text for text in folded if text in drawn]
+
+    at = unfolded(at, slug, "hunt", "why", "code", "take_home", "class", "more")
+    assert not at.exception
+    drawn = words(at) + "".join(each.value for each in at.code)
+    assert not [text for text in folded if text.strip() not in drawn]
+    assert knobs_on(at, lesson) == {knob.name for knob in lesson.knobs.declared()}
+
+
+def test_a_knob_that_was_turned_under_more_knobs_keeps_its_value_when_that_is_closed():
+    at = unfolded(lesson_page("dying-relu"), "dying-relu", "more")
+    at.number_input(key="dying-relu/seed").set_value(7).run()
+    at.session_state["dying-relu/more"] = False
+    at.run()
+    assert not at.number_input
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    assert (said(at, "seed"), said(at, "width")) == ("7", "6")
+    at.button(key="dying-relu/preset/Classroom").click().run()
+    at = unfolded(at, "dying-relu", "more")
+    assert at.number_input(key="dying-relu/seed").value == RELU.presets["Classroom"].seed
+
+
+def test_run_takes_the_knob_that_was_turned_by_the_same_press():
+    at = lesson_page("dying-relu", **SMALL)
+    at.select_slider(key="dying-relu/width").set_value(6)
+    at.button(key="run").click().run()
+    assert state.runner().get(said(at, "run")).knobs.width == 6
+    settled(at)
+
+
+def test_a_press_is_done_before_anything_is_drawn(monkeypatch):
+    """What interrupts a page while it is drawn cannot lose it."""
+
+    def interrupted(lesson):
+        raise RuntimeError("drawn again")
+
+    at = lesson_page("dying-relu", **SMALL)
+    monkeypatch.setattr("core.ui.lesson_parts.heading", interrupted)
+    at.button(key="run").click().run()
+    assert at.exception
+    assert state.runner().wait(state.runner().get(said(at, "run")), LONG)
 
 
 @pytest.mark.parametrize("page", ["home.py", "gallery.py", "runs.py", "classroom.py"])
@@ -82,8 +131,8 @@ def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monke
     monkeypatch.setattr(page, "player", lambda run_key, **said: known.append(said["state"]))
     draw = page.parts.run_bar
 
-    def ends_beside_it(lesson, knobs, run, compare):
-        draw(lesson, knobs, run, compare)
+    def ends_beside_it(lesson, knobs, run, *rest):
+        draw(lesson, knobs, run, *rest)
         if run is not None and not run.state.final:
             state.runner().stop(run, None)
             assert state.runner().wait(run, LONG)
@@ -99,7 +148,7 @@ def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monke
 def test_a_run_is_taken_home_as_a_script_with_its_own_knobs(monkeypatch):
     at = lesson_page("dying-relu", **SMALL)
     at.button(key="run").click().run()
-    at = settled(at)
+    at = unfolded(settled(at), "dying-relu", "take_home")
     link = f'href="api/runs/{said(at, "run")}/script.py"'
     assert sum(link in each.value for each in at.get("html")) == 1
     assert any("nets = 20  #" in each.value for each in at.code)
@@ -196,6 +245,7 @@ def test_a_run_from_another_server_is_imported_once_and_says_so(elsewhere):
     assert not page.exception
     assert r"Shown: imported from another server, \*\*H200\*\* \<b\>." in words(page)
     assert any(button.label == "Run · instant" for button in page.button)
+    page = unfolded(page, "dying-relu", "take_home")
     assert any("api/runs/" in each.body and "bundle.glab" in each.body for each in page.html)
 
 
@@ -277,7 +327,7 @@ def test_pressing_run_without_the_data_says_where_it_was_looked_for(monkeypatch,
 
 
 def test_the_hunt_gives_clues_one_by_one_and_the_cause_last():
-    at = lesson_page("dying-relu")
+    at = unfolded(lesson_page("dying-relu"), "dying-relu", "hunt")
     first = RELU.hunt[0]
     for clue in first.clues:
         assert clue not in words(at)

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.runs.run import State
 from core.ui.player import STUB
+from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import ASSETS, asset
 
 
@@ -42,5 +43,5 @@ def test_nothing_of_the_run_travels_with_the_page():
 def test_the_stub_loads_files_that_are_served():
     assert STUB.startswith("\n")  # Streamlit takes one line that looks like a path for one
     paths = re.findall(r"assets/[^\"]+", STUB)
-    assert sorted(paths) == sorted(asset(name) for name in ("player.js", "player.css", "plotly.min.js"))
+    assert sorted(paths) == sorted(asset(name) for name in ("player.js", "player.css", CHART_LIBRARY.name))
     assert all(path.rpartition("/")[2] in ASSETS for path in paths)

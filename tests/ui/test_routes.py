@@ -3,9 +3,12 @@
 import asyncio
 import gzip
 import json
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import plotly
 import plotly.graph_objects as go
 import plotly.io
 import pytest
@@ -16,6 +19,7 @@ from core.lessons import LESSONS
 from core.narrator import Diverges, Reaches
 from core.panels import COLOURS, Panel, Switch, lines, reference
 from core.runs.run import Run, State
+from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import ASSETS, asset, routes
 from core.ui.run_json import empty_figure, state
 
@@ -378,6 +382,27 @@ def test_the_players_files_are_packed_and_kept_until_they_change(name):
     assert older.body == ASSETS[name][0].read_bytes()
 
 
+def test_the_chart_library_is_of_the_version_that_plotly_for_python_brings():
+    def version(file):
+        return re.search(r"plotly\.js[^\n]* v([0-9.]+)", file.read_text(encoding="utf-8")[:200])[1]
+
+    assert version(CHART_LIBRARY) == version(Path(plotly.__file__).parent / "package_data" / "plotly.min.js")
+
+
+@pytest.mark.parametrize("slug", list(LESSONS))
+def test_the_chart_library_draws_every_kind_of_chart_of_a_lesson(slug):
+    """Each kind that it draws has a module there, named like it, with a `plot` of its own."""
+    library = CHART_LIBRARY.read_text(encoding="utf-8")
+    kinds = {
+        each.trace.type
+        for knobs in LESSONS[slug].presets.values()
+        for panel in LESSONS[slug].panels(knobs)
+        for each in panel.traces
+    }
+    assert kinds
+    assert not [kind for kind in kinds if f'moduleType:"trace",name:"{kind}"' not in library]
+
+
 def test_files_that_import_each_other_stand_in_one_folder():
-    folders = {asset(name).rpartition("/")[0] for name in ASSETS if name != "plotly.min.js"}
+    folders = {asset(name).rpartition("/")[0] for name in ASSETS if name != CHART_LIBRARY.name}
     assert len(folders) == 1

@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import asset
 
 # It starts with a newline, since Streamlit takes one line that looks like a path for one; and it makes whole
 # addresses, since Streamlit runs it from a blob, where a relative import leads nowhere.
 STUB = f"""
 const at = (path) => new URL(path, document.baseURI).href;
-const assets = {{ style: at("{asset("player.css")}"), plotly: at("{asset("plotly.min.js")}") }};
+const assets = {{ style: at("{asset("player.css")}"), plotly: at("{asset(CHART_LIBRARY.name)}") }};
 export default async (component) => (await import(at("{asset("player.js")}"))).default(component, assets);
 """
 
