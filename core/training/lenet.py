@@ -5,14 +5,17 @@
     nets.judge(images, y)                              # each net's loss, accuracy and reading of every example
 
 On a CPU as many nets train at a time as torch has threads, each on one of them: convolutions this small leave two cores
-that share one net waiting for each other. What PyTorch does slowly on a CPU is spelled otherwise here: tanh by way of
-the sigmoid, average pooling as four slices, dropout from whole random words. The rest is plain PyTorch on any device.
+that share one net waiting for each other. What PyTorch does slowly on a CPU is spelled otherwise here: the first
+convolution as one of larger windows, tanh by way of the sigmoid, average pooling as sums, dropout from whole random
+words. The rest is plain PyTorch on any device.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -85,8 +88,8 @@ class LeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scores (batch, 10) of raw pixels (batch, 1, 28, 28), with dropout and the batch's statistics in training."""
         x = (x.float() - self.kind.centre) / self.kind.spread
-        a = functional.conv2d(*self.first(x), self.biases[0], padding=2)
-        a = pool(self.between(tanh(a), 1))
+        a = convolve_for_pool(*self.first(x), self.biases[0])
+        a = self.between(tanh(a), 1).sum(dim=2) * 0.25  # the pool: `mean` would divide gradients of four times the size
         a = pool(self.between(tanh(convolve(a, self.weights[1], self.biases[1])), 2))
         a = self.between(tanh(functional.linear(a.flatten(1), self.weights[2], self.biases[2])), 3)
         a = self.between(tanh(functional.linear(a, self.weights[3], self.biases[3])), 4)
@@ -236,7 +239,7 @@ class _Tanh(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
-        a = torch.sigmoid(z * 2).mul_(2).sub_(1)
+        a = (z * 2).sigmoid_().mul_(2).sub_(1)
         ctx.save_for_backward(a)
         return a
 
@@ -264,6 +267,28 @@ class _Pool(torch.autograd.Function):
         return spread
 
 
+def convolve_for_pool(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """The first convolution, `functional.conv2d(x, weight, bias, padding=2)`, sorted for the 2×2 pool behind it.
+
+    A convolution of few maps to few maps leaves a CPU's wide registers half empty. So this one takes windows of 6×6, 2
+    apart, and makes all four numbers of a pool of each: four times as many maps from a quarter of the windows, in two
+    thirds of the time, although 44 % more is multiplied, by 0. The pool then adds whole planes.
+
+    Args:
+        x: maps (batch, in, h, w).
+        weight: (out, in, 5, 5).
+        bias: (out,).
+
+    Returns:
+        (batch, out, 4, h/2, w/2): what a pool takes together lies along the third dimension.
+    """
+    out, maps = weight.shape[:2]
+    # the weights as each of the four numbers meets them: where they lie in the window of 6×6, and zeros about
+    placed = (weight.view(-1, 25) @ _places(x.device)).view(out, maps, 4, 36).transpose(1, 2)
+    a = functional.conv2d(x, placed.reshape(-1, maps, 6, 6), bias.repeat_interleave(4), stride=2, padding=2)
+    return a.unflatten(1, (out, 4))  # type: ignore[no-any-return]
+
+
 def convolve(a: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """`functional.conv2d` of maps (batch, in, h, w) with weights (out, in, 5, 5)."""
     return _Convolve.apply(a, weight, bias)  # type: ignore[no-any-return]
@@ -277,6 +302,15 @@ def tanh(z: Tensor) -> Tensor:
 def pool(a: Tensor) -> Tensor:
     """Means of 2×2: (batch, maps, 2h, 2w) → (batch, maps, h, w)."""
     return _Pool.apply(a)  # type: ignore[no-any-return]
+
+
+@cache
+def _places(device: torch.device) -> Tensor:
+    """What lays 5×5 weights into their four places in windows of 6×6: (25, 4 · 36) of zeros and ones."""
+    found = torch.zeros(5, 5, 2, 2, 6, 6)
+    for i, j, down, across in itertools.product(range(5), range(5), range(2), range(2)):
+        found[i, j, down, across, down + i, across + j] = 1
+    return found.view(25, 4 * 36).to(device)
 
 
 class Judged(NamedTuple):

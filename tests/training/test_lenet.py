@@ -81,6 +81,23 @@ def test_scores_gradients_and_running_statistics_are_pytorchs(name):
                 theirs.running_var.copy_(mine.variance)
 
 
+@pytest.mark.parametrize("maps", [1, 2])  # with batch norm on the input a map of ones comes second
+def test_the_first_convolution_is_pytorchs_with_what_a_pool_takes_together_side_by_side(maps):
+    chance = torch.Generator().manual_seed(1)
+    x = torch.randn(3, maps, 28, 28, generator=chance)
+    mine = [torch.randn(shape, generator=chance).requires_grad_() for shape in ((6, maps, 5, 5), (6,))]
+    theirs = [each.detach().clone().requires_grad_() for each in mine]
+    found, expected = lenet.convolve_for_pool(x, *mine), functional.conv2d(x, *theirs, padding=2)
+    blocks = expected.unflatten(2, (14, 2)).unflatten(4, (14, 2)).permute(0, 1, 3, 5, 2, 4).flatten(2, 3)
+    torch.testing.assert_close(found, blocks, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.mean(dim=2), functional.avg_pool2d(expected, 2), rtol=1e-5, atol=1e-5)
+    upstream = torch.randn(blocks.shape, generator=chance)
+    found.backward(upstream)
+    blocks.backward(upstream)
+    for one, two in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-4)
+
+
 def test_the_plain_net_has_61706_parameters_and_starts_as_keras_starts():
     net = LeNet(Kind(), seed=1)
     assert sum(each.numel() for each in net.parameters()) == 61_706
