@@ -22,7 +22,8 @@ from core.ui.gate import Gate
 from core.ui.invitation import AddressError
 from core.ui.routes import routes
 
-COLLECT_EVERY = 20.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
+COLLECT_EVERY = 60.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
+SELDOM = 100_000  # young collections after which Python would make a full one itself, at any moment
 
 
 @asynccontextmanager
@@ -34,6 +35,7 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
         lesson.source()  # now, since no page waits and nothing else parses
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
+    gc.set_threshold(*gc.get_threshold()[:2], SELDOM)  # with a class at work a full one stops everybody for 0.15 s
     collector = asyncio.create_task(_collect())
     if invited is not None:
         print(invited.text(colours=sys.stdout.isatty()), flush=True)

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, runtime_checkable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST = 128  # answers of one kind: a class of a hundred looks at as many runs
+MOST = 256  # answers of one kind: a class of a hundred looks at as many runs, and at those before them
 MOST_BYTES = 128 * 2**20  # of one kind; an imported run's charts alone may take a quarter of that
 
 

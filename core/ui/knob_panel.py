@@ -54,7 +54,9 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
         presets(lesson, current)
         more = [knob for knob in offered if not knob.shown]
         if more:
-            _more(lesson, more)
+            with st.popover("More knobs", icon=":material/tune:", type="tertiary"):
+                for knob in more:
+                    _widget(lesson, knob)
     shown = [knob for knob in offered if knob.shown]
     if shown:
         columns = sum(1 + _wide(knob) for knob in shown)
@@ -63,16 +65,6 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
             with grid.cell(column_span=2) if _wide(knob) else grid:
                 _widget(lesson, knob)
     _fixed(lesson, [knob for knob in declared if knob.name in hidden])
-
-
-def _more(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
-    """The knobs that few turn, drawn while they are looked at."""
-    key = f"{lesson.slug}/more"
-    menu = st.popover("More knobs", icon=":material/tune:", type="tertiary", key=key, on_change="rerun")
-    if menu.open:
-        with menu:
-            for knob in knobs:
-                _widget(lesson, knob)
 
 
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:

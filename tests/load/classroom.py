@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -196,8 +196,7 @@ class Student:
         try:
             async with self.visitor:
                 self.tally.opened.append(await self.visitor.open())
-                while asyncio.get_running_loop().time() < until:
-                    await self.think(until)
+                while await self.think(until):
                     await self.act()
         except Failed as error:
             self.tally.failed.append(f"student {self.number}: {error}")
@@ -214,15 +213,19 @@ class Student:
         (act,) = self.chance.choices((self.turns, self.runs, self.opens_a_stored_run), (often, 3, 2))
         await act()
 
-    async def think(self, until: float) -> None:
-        """Sit before the page; the player asks on if something trains."""
+    async def think(self, until: float) -> bool:
+        """Sit before the page; the player asks on if something trains. Whether there is time to do more.
+
+        When the lesson is over nobody does: a hundred who act at that same moment are no class at work.
+        """
         now = asyncio.get_running_loop().time
-        until = min(until, now() + (0.0 if self.long else self.chance.uniform(*self.thought)))
-        while (left := until - now()) > 0:
+        then = min(until, now() + (0.0 if self.long else self.chance.uniform(*self.thought)))
+        while (left := then - now()) > 0:
             if self.over:
                 await asyncio.sleep(left)
             else:
                 await self.watch()
+        return now() < until
 
     @property
     def over(self) -> bool:
@@ -249,35 +252,23 @@ class Student:
     async def turns(self) -> None:
         """Put one slider elsewhere and look at the nearest run."""
         key, stop = self.chance.choice(turns(self.lesson.slug))
-        async with self._before(key):
-            await self.visitor.slide(key, stop)
-            await self._see()
+        await self.visitor.slide(key, stop)
+        await self._see()
 
     async def runs(self) -> None:
         """Choose a seed, in half of the cases one that others choose too, and press Run."""
         await self.until_the_end()
-        if "seed" in type(self.knobs).model_fields:
+        seed = f"{self.lesson.slug}/seed"
+        if seed in self.visitor.widgets:
             own = 1000 + self.number * 10_000 + self.tally.presses
             shared = not self.long and self.chance.random() < 0.5
-            async with self._before(f"{self.lesson.slug}/seed"):
-                await self.visitor.turn(f"{self.lesson.slug}/seed", self.chance.randrange(POOL) if shared else own)
-                await self._see()
+            await self.visitor.turn(seed, self.chance.randrange(POOL) if shared else own)
+            await self._see()
         await self.until_the_end()
         await self.visitor.press("run")
         self.tally.presses += 1
         self.tally.sent_away += self.visitor.errors
         await self._see()
-
-    @asynccontextmanager
-    async def _before(self, key: str) -> AsyncIterator[None]:
-        """At a knob, which may stand under "More knobs": that is opened for it, and closed again."""
-        more = f"{self.lesson.slug}/more"
-        hidden = key not in self.visitor.widgets
-        if hidden:
-            await self.visitor.unfold(more)
-        yield
-        if hidden:
-            await self.visitor.unfold(more, open=False)
 
     async def opens_a_stored_run(self) -> None:
         """Follow a link to a run of the gallery, and later the one back."""

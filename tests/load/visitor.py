@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 PATIENCE = 180.0  # seconds after which an answer counts as none
 FINISHED = {ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR}
 FILES = re.compile(rb'(?:src|href)="\./(static/[^"]+\.(?:js|css))"')
-ASSETS = re.compile(r"assets/[0-9a-f]+/[a-z.]+")
+ASSETS = re.compile(r"assets/[0-9a-f]+/[a-z.-]+")
 STATE = re.compile(rb'"state":"([a-z]+)"')
 FRAMES = re.compile(rb'"frames":([0-9]+)')
 FINAL = {"done", "failed", "stopped", "interrupted"}
@@ -171,10 +171,6 @@ class Visitor:
         """Put a slider on one of its stops."""
         await self.run(key, string_array_value={"data": [label]})
 
-    async def unfold(self, key: str, open: bool = True) -> None:
-        """Open or close a part that is drawn while it is open."""
-        await self.run(key, bool_value=open)
-
     async def run(self, key: str | None = None, **value: Any) -> None:
         """Run the script, perhaps with a new value for one widget, until it has nothing more to say."""
         if self._line is None:
@@ -206,9 +202,7 @@ class Visitor:
         if kind == "ref_hash":
             message = self._kept[message.ref_hash]
             kind = message.WhichOneof("type")
-        if kind == "delta" and message.delta.WhichOneof("type") == "add_block":
-            self._note(message.delta.add_block.id)
-        elif kind == "delta":
+        if kind == "delta":
             self._draw(message.delta.new_element)
         elif kind == "new_session":
             self.widgets, self.shown = {}, None
@@ -225,14 +219,12 @@ class Visitor:
         if kind == "alert" and element.alert.format == element.alert.ERROR:
             self.errors.append(element.alert.body)
         drawn = getattr(element, kind or "", None)
-        self._note(getattr(drawn, "id", ""))
+        name = getattr(drawn, "id", "")
+        if name:
+            self.widgets[name.split("-", 2)[2]] = name  # $$ID-<hash>-<key>
         if kind == "bidi_component":
             self.shown = json.loads(element.bidi_component.json)
             self._assets |= set(ASSETS.findall(element.bidi_component.js_content))
-
-    def _note(self, name: str) -> None:
-        if name:
-            self.widgets[name.split("-", 2)[2]] = name  # $$ID-<hash>-<key>
 
     async def look(self) -> str:
         """The whole run on the page, as the player asks for it at first. Returns its state."""
