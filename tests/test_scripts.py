@@ -109,8 +109,10 @@ def dropout(a, p, training, inplace):
     if not (training and p): return a
     if a.dim() == 2: return a * torch.empty(a.T.shape).bernoulli_(1 - p).T / (1 - p)
     words = torch.empty((a.numel() + 3) // 4, dtype=torch.int64).random_(-2**63, None)
-    kept = words.view(torch.int16)[: a.numel()].view(a.shape) >= round(p * 2**16) - 2**15
-    return a * kept / (1 - p)
+    kept = words.view(torch.int16)[: a.numel()] >= round(p * 2**16) - 2**15
+    if a.shape[1:] == (6, 28, 28):  # the lesson has the four numbers of a pool behind each other
+        kept = kept.view(-1, 6, 2, 2, 14, 14).permute(0, 1, 4, 2, 5, 3)
+    return a * kept.reshape(a.shape) / (1 - p)
 torch.nn.functional.dropout = dropout
 """
 # Runs the scripts one after another in one process, since loading torch takes longer than any of them.

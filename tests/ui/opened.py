@@ -24,7 +24,7 @@ def lesson_page(slug: str, **query: str) -> AppTest:
 
 
 def unfolded(at: AppTest, slug: str, *parts: str) -> AppTest:
-    """The page of a lesson with these parts open: hunt, why, code, take_home, class, more."""
+    """The page of a lesson with these parts open: hunt, why, code, take_home, class."""
     for part in parts:
         at.session_state[f"{slug}/{part}"] = True
     return at.run()

@@ -183,7 +183,6 @@ def told(at: AppTest) -> str:
 
 def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
     at = lesson_page("dying-relu", width="4", hide="width,depth,prediction,hunt", **{**SMALL, "depth": "3"})
-    at = unfolded(at, "dying-relu", "more")
     assert not at.exception
     assert not knobs_on(at, RELU) & {"width", "depth"}
     assert "nets" in knobs_on(at, RELU)
@@ -203,7 +202,7 @@ def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
 
 
 def test_what_is_hidden_stays_so_when_the_reader_comes_back_by_the_menu():
-    at = unfolded(lesson_page("dying-relu", width="4", hide="width"), "dying-relu", "more")
+    at = lesson_page("dying-relu", width="4", hide="width")
     at.query_params.clear()
     at.run()
     assert "width" not in knobs_on(at, RELU)
@@ -233,7 +232,7 @@ def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
 
 def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monkeypatch):
     class_is_open("teacher")
-    at = unfolded(lesson_page("dying-relu", width="4"), "dying-relu", "class", "more")
+    at = unfolded(lesson_page("dying-relu", width="4"), "dying-relu", "class")
     at.button_group(key="dying-relu/for_class").set_value(["width", "hunt"]).run()
     link = "http://lab:8501/dying-relu?width=4&hide=width%2Chunt&code=tulip"
     assert link in [each.value for each in at.code]
@@ -246,7 +245,7 @@ def test_the_teacher_makes_a_link_by_clicking_and_unmakes_it(class_is_open, monk
     assert "QR code" not in words(at), "too long for a phone to read"
 
     there = lesson_page("dying-relu", width="4", hide="width,hunt")
-    there = unfolded(there, "dying-relu", "class", "more")
+    there = unfolded(there, "dying-relu", "class")
     assert "width" not in knobs_on(there, RELU)
     next(each for each in there.button if each.label == "Show everything here again").click().run()
     assert "width" in knobs_on(there, RELU)

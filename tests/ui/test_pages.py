@@ -53,24 +53,11 @@ def test_what_is_folded_is_drawn_when_it_is_opened_and_not_before(slug):
     drawn = words(at) + "".join(each.value for each in at.code)
     assert not [text for text in folded if text in drawn]
 
-    at = unfolded(at, slug, "hunt", "why", "code", "take_home", "class", "more")
+    at = unfolded(at, slug, "hunt", "why", "code", "take_home", "class")
     assert not at.exception
     drawn = words(at) + "".join(each.value for each in at.code)
     assert not [text for text in folded if text.strip() not in drawn]
     assert knobs_on(at, lesson) == {knob.name for knob in lesson.knobs.declared()}
-
-
-def test_a_knob_that_was_turned_under_more_knobs_keeps_its_value_when_that_is_closed():
-    at = unfolded(lesson_page("dying-relu"), "dying-relu", "more")
-    at.number_input(key="dying-relu/seed").set_value(7).run()
-    at.session_state["dying-relu/more"] = False
-    at.run()
-    assert not at.number_input
-    at.select_slider(key="dying-relu/width").set_value(6).run()
-    assert (said(at, "seed"), said(at, "width")) == ("7", "6")
-    at.button(key="dying-relu/preset/Classroom").click().run()
-    at = unfolded(at, "dying-relu", "more")
-    assert at.number_input(key="dying-relu/seed").value == RELU.presets["Classroom"].seed
 
 
 def test_run_takes_the_knob_that_was_turned_by_the_same_press():
