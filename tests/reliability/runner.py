@@ -26,6 +26,7 @@ from tests.runs import schedules
 from tests.runs.lessons_to_run import HERE
 from tests.runs.lessons_to_run import LESSONS as MISBEHAVING
 
+AT_ONCE = {"cnn-arithmetic"}  # it counts and trains nothing: over before anybody presses Stop
 PATIENCE = 120.0  # seconds after which a run hangs
 LIMITS = {"stopped": 1.0, "next run starts": 3.0}  # seconds, of 95 in 100
 
@@ -45,7 +46,7 @@ def running(lessons: dict[str, AnyLesson], curriculum: str) -> Iterator[Runner]:
 
 def begin(runner: Runner, lesson: AnyLesson, seed: int) -> tuple[Run, float]:
     """A run that has its first frame, and the seconds from the press of Run to that."""
-    preset = lesson.presets.get("Done right", next(iter(lesson.presets.values())))
+    preset = max(lesson.shipped.values(), key=lambda knobs: runner.estimate(lesson, knobs))
     start = time.perf_counter()
     run = runner.submit(lesson, _knobs(preset, seed), device="cpu", fresh=True, asker="ann")
     with runner.changed:
@@ -158,8 +159,9 @@ def rows(share: float) -> Rows:
     """Stop and kill at random moments, and equal knobs again and again."""
     times = share_of(200, share, 5)
     deaf = {"deaf": MISBEHAVING["deaf"]}
+    trains = {slug: lesson for slug, lesson in LESSONS.items() if slug not in AT_ONCE}
     for what, lessons, curriculum, most in (
-        ("cancel at random moments, every lesson", dict(LESSONS), CURRICULUM, times),
+        ("cancel at random moments, every lesson", trains, CURRICULUM, times),
         ("cancel, a lesson that does not listen", deaf, HERE, share_of(20, share, 3)),
     ):
         found = cancelled(lessons, curriculum, most)
