@@ -4,15 +4,13 @@ Streamlit sends them as they lie on disk, read anew for each browser and unpacke
 before it shows a page, so a class that opens its laptops at the same moment waits for little else.
 """
 
-import functools
-import gzip
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.ui.routes import FOR_EVER, takes_gzip
+from core.ui.routes import FOR_EVER, packed, takes_gzip
 
 TYPES = {".js": "text/javascript", ".css": "text/css"}
 
@@ -38,9 +36,3 @@ class Frontend:
             return
         headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding", "Cache-Control": FOR_EVER}
         await Response(packed(path), headers=headers, media_type=TYPES[path.suffix])(scope, receive, send)
-
-
-@functools.cache
-def packed(path: Path) -> bytes:
-    """A file by gzip. The largest takes a tenth of a second, once."""
-    return gzip.compress(path.read_bytes(), mtime=0)

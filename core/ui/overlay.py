@@ -186,11 +186,11 @@ def _overlay(panels: Shared, names: Sequence[str]) -> tuple[Panel, list[int | No
     traces: list[Grow | Still] = [*_references(list(panels.values()))]
     owners: list[int | None] = [None] * len(traces)
     here = [name for name in on_offer([panels]) if name in names]
+    several = len(here) > 1  # then the dash tells the lines of a run apart, else it repeats the colour
     for i, panel in panels.items():
         for each in panel.traces:
             name = str(each.trace.name or each.trace.legendgroup or "")  # a band belongs to the line of its group
             if isinstance(each, Grow) and name in names:
-                several = len(here) > 1  # then the dash tells the lines of a run apart, else it repeats the colour
                 label = f"{LETTERS[i]} {name}" if several else LETTERS[i]
                 dash = DASHES[(here.index(name) if several else i) % len(DASHES)]
                 traces.append(replace(each, trace=_dressed(each.trace, COLOURS[i], dash, label)))

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from starlette.requests import Request
@@ -121,9 +122,9 @@ def _version(name: str) -> str:
 
 
 @functools.cache
-def _packed(name: str) -> bytes:
-    """The file, packed once: the chart library has one and a half megabytes."""
-    return gzip.compress(ASSETS[name][0].read_bytes(), mtime=0)
+def packed(path: Path) -> bytes:
+    """A file by gzip, packed once. The largest takes a tenth of a second."""
+    return gzip.compress(path.read_bytes(), mtime=0)
 
 
 def _asset(request: Request) -> Response:
@@ -141,7 +142,7 @@ def _asset(request: Request) -> Response:
     if _known(request, headers["ETag"]):
         return Response(status_code=304, headers=headers)
     if takes_gzip(request):
-        return Response(_packed(name), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
+        return Response(packed(path), headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
     return Response(path.read_bytes(), headers=headers, media_type=media_type)
 
 

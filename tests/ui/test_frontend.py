@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import streamlit
 
-from core.ui.frontend import Frontend, packed
+from core.ui.frontend import Frontend
+from core.ui.routes import packed
 
 FOLDER = Path(streamlit.__file__).parent / "static"
 BEHIND = "what stands behind"
