@@ -17,6 +17,7 @@ import torch
 from pydantic import model_validator
 from torch import Tensor
 from torch.nn import functional
+from torch.optim.lr_scheduler import MultiStepLR
 
 from core import data
 from core.claims import Claim
@@ -30,9 +31,10 @@ from core.nets import he, relu
 from core.panels import COLOURS, Panel, Switch, lines, png, reference
 from core.training.fleet import OPTIMIZERS, Fleet
 from core.training.resnet import ResNet, Shortcut, multiplications, size
-from core.training.views import Holes, Pictures, Shift, smaller
+from core.training.views import Holes, Pictures, Shift, reach, smaller
 
 LOOKS, TESTS = 60, 10  # about so many frames, and so many of them with test errors
+QUARTERS = (2, 3)  # of the training, after which a rate in steps falls to a tenth
 MIRRORED = ("cifar10", "fashion-mnist")  # a mirrored digit is another sign
 PROBE_BATCHES, PROBE_B, PROBE_SIDE, PROBE_UNITS = 200, 4, 8, 16  # the small net on which gradients scatter
 PROBE_MOST = 8  # views of a picture there, at most
@@ -125,6 +127,9 @@ class Learner:
         self.net.initialise(chance(seed, "start"))
         decay = {"weight_decay": knobs.weight_decay}
         self.optimizer = OPTIMIZERS[knobs.optimizer](self.net.parameters(), lr=knobs.learning_rate, **decay)
+        all_steps = knobs.epochs * -(-n * (self.m if self.frozen else 1) // knobs.batch_size)
+        falls = [-(-all_steps * quarter // 4) for quarter in QUARTERS if knobs.schedule == "steps"]
+        self.schedule = MultiStepLR(self.optimizer, falls)
         self.order, self.chance = chance(seed, "order"), chance(seed, f"views {kind}")
         # Where each copy's holes are: cut once for all where they are frozen, else those of the newest step.
         drawn = self.holes.centres(n * self.m, pictures.shape[1:], self.chance)
@@ -143,7 +148,7 @@ class Learner:
             (part.repeat_interleave(m), torch.arange(m).repeat(len(part))) for part in order.tensor_split(-(-n // b))
         ]
 
-    def learn(self, steps: Sequence[tuple[Tensor, Tensor]], rate: float) -> float:
+    def learn(self, steps: Sequence[tuple[Tensor, Tensor]]) -> float:
         """Take these steps; the mean of their losses."""
         device = self.labels.device
         # What else the machine does is no time of this net's; a GPU has no clock but the wall's.
@@ -151,8 +156,6 @@ class Learner:
         began = clock()
         total = torch.zeros((), device=device)
         self.net.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         for rows, copies in steps:
             before = self.centres[rows, copies]
             centres = before if self.frozen else self.holes.centres(len(rows), self.pictures.shape[1:], self.chance)
@@ -166,6 +169,7 @@ class Learner:
             loss = functional.cross_entropy(self.net(batch), self.labels[rows])
             loss.backward()
             self.optimizer.step()
+            self.schedule.step()
             total += loss.detach()
             self.steps, self.read = self.steps + 1, self.read + len(rows)
         mean = float(total) / len(steps)
@@ -222,19 +226,29 @@ def train(knobs: CutoutKnobs, device: torch.device) -> Iterator[Frame]:
     for k in range(slices * knobs.epochs):
         if k % slices == 0:
             steps = [[one.epoch() for one in made] for made in learners]
-        rate, losses = knobs.learning_rate * decay(knobs, k / slices / knobs.epochs), []
+        losses = []
         for made, plans in zip(learners, steps, strict=True):
             cuts = np.linspace(0, len(plans[0]), slices + 1).round().astype(int)[k % slices :][:2]
-            losses.append([one.learn(plan[slice(*cuts)], rate) for one, plan in zip(made, plans, strict=True)])
+            losses.append([one.learn(plan[slice(*cuts)]) for one, plan in zip(made, plans, strict=True)])
         at = (k + 1) / slices
         yield look.frame(at, scores() if k + 1 in ends else None, train_loss=np.array(losses))
 
 
-def decay(knobs: CutoutKnobs, done: float) -> float:
-    """What the rate is multiplied by, `done` being the share of the epochs behind."""
-    if knobs.schedule == "constant" or done < 0.5:
-        return 1.0
-    return 0.1 if done < 0.75 else 0.01
+def settings(knobs: CutoutKnobs) -> Mapping[str, Any]:
+    """For the script, several to a line: its nets, what a view is, the net, the examples, and how it learns."""
+    source, rule = data.SOURCES[knobs.dataset], "adam" if knobs.optimizer == "adam" else "sgd"
+    border = "replicate" if knobs.shift == "notebook" else "constant"
+    views = (knobs.cutout_length, knobs.holes, knobs.fill, reach(knobs.shift, source.shape[1]), border)
+    examples = (source.published or knobs.dataset, knobs.examples, knobs.tests, knobs.epochs, knobs.batch_size)
+    rate = (knobs.learning_rate, QUARTERS if knobs.schedule == "steps" else ())
+    inertia = (0.9 if knobs.optimizer in ("momentum", "nesterov") else 0.0, knobs.optimizer == "nesterov")
+    return {
+        "nets": tuple((called(kind), *kind) for kind in kinds(knobs)),
+        "cutout_length, holes, fill, reach, border, mirrored": (*views, knobs.dataset in MIRRORED),
+        "depth, shortcut, shrink": (knobs.depth, knobs.shortcut, knobs.shrink),
+        "dataset, examples, tests, epochs, batch_size, seeds, seed": (*examples, knobs.seeds, knobs.seed),
+        "optimizer, learning_rate, falls, momentum, nesterov, weight_decay": (rule, *rate, *inertia, knobs.weight_decay),
+    }  # fmt: skip
 
 
 def counted(knobs: CutoutKnobs, whole: Dataset) -> dict[str, Any]:
@@ -893,7 +907,7 @@ LESSON = Lesson(
     title="Cutout and batch augmentation",
     question="Do several views of each picture in one step teach a net more than one?",
     origin="notebook 004 · CIFAR-10",
-    revision=1,
+    revision=2,
     knobs=CutoutKnobs,
     presets=PRESETS,
     for_gpu=("As the notebook ran it", "Done right"),
@@ -908,6 +922,7 @@ LESSON = Lesson(
     watched="train_loss",
     dataset=lambda knobs: knobs.dataset,
     shrunk=shrunk,
+    settings=settings,
     predict=Prediction(
         "One net reads one view of each picture in a step, another four. After as many steps, which misreads fewer new pictures?",
         ("the one with four views", "the one with one view", "no difference beyond chance"),

@@ -206,7 +206,7 @@ class Runner:
                 run.askers.clear()
             run.askers.discard(asker or "")
             if run.askers:
-                if job.asker == asker:
+                if job.asker == asker and job is not self._running:  # what trains has taken its turn already
                     job.asker = min(run.askers)  # it takes the turn of one who still wants it
                 return False
             job.stop.set()

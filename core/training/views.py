@@ -21,6 +21,11 @@ Shift = Literal["crop", "notebook", "none"]
 usual random crop); or a tenth, with its edge repeated (whole pixels of what Keras' generator did in notebook 004)."""
 
 
+def reach(shift: Shift, side: int) -> int:
+    """By how many pixels a picture of that side may move, either way."""
+    return {"crop": side // 8, "notebook": side // 10, "none": 0}[shift]
+
+
 @dataclass(frozen=True)
 class Holes:
     """Cutout (DeVries & Taylor 2017, arXiv 1708.04552): squares whose *centre* lies anywhere in the picture.
@@ -110,7 +115,7 @@ class Pictures:
             frozen: the holes were cut before the picture moved, and move with it.
         """
         n, (channels, height, width), device = len(rows), self.shape, self.pixels.device
-        reaches = [{"crop": side // 8, "notebook": side // 10, "none": 0}[shift] for side in (height, width)]
+        reaches = [reach(shift, side) for side in (height, width)]
         down_by, across_by = (torch.randint(-r, r + 1, (n, 1), generator=chance).to(device) for r in reaches)
         flipped = (torch.rand(n, 1, generator=chance) < (0.5 if mirror else 0.0)).to(device)
 
@@ -131,6 +136,8 @@ class Pictures:
             hidden = holes.hidden(
                 centres.to(device), i if frozen else down.expand(n, -1), j if frozen else across.expand(n, -1)
             )
+            if frozen:
+                hidden &= ~blank  # a hole that was cut before ends with its picture
         if holes.fill == "mean":
             blank |= hidden
         view.mul_(~blank[..., None])

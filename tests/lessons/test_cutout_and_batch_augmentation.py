@@ -87,7 +87,10 @@ def test_all_nets_of_a_seed_start_alike_and_meet_the_same_pictures():
 
 
 def test_a_step_is_what_autograd_and_pytorchs_optimizer_make_of_the_views():
-    ours, theirs = (learner((2, False), optimizer="momentum", weight_decay=0.01) for _ in range(2))
+    ours, theirs = (
+        learner((2, False), optimizer="momentum", learning_rate=0.05, schedule="constant", weight_decay=0.01)
+        for _ in range(2)
+    )
     steps = ours.epoch()[:2]
     optimizer = torch.optim.SGD(theirs.net.parameters(), lr=0.05, momentum=0.9, weight_decay=0.01)
     losses = []
@@ -98,15 +101,24 @@ def test_a_step_is_what_autograd_and_pytorchs_optimizer_make_of_the_views():
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert ours.learn(steps, 0.05) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert ours.learn(steps) == pytest.approx(np.mean(losses), rel=1e-5)
     for one, other in zip(ours.net.parameters(), theirs.net.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-6)
 
 
-def test_the_rate_falls_to_a_tenth_twice_or_stays():
-    turned = knobs(schedule="steps")
-    assert [lesson.decay(turned, done) for done in (0, 0.49, 0.5, 0.74, 0.75, 0.99)] == [1, 1, 0.1, 0.1, 0.01, 0.01]
-    assert lesson.decay(knobs(schedule="constant"), 0.99) == 1
+@pytest.mark.parametrize("kind", [(2, False), (2, True)])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_rate_falls_to_a_tenth_after_half_and_three_quarters_of_the_steps_or_stays(kind, epochs):
+    falls, stays = (learner(kind, learning_rate=0.05, schedule=each, epochs=epochs) for each in ("steps", "constant"))
+    rates = {one: [] for one in (falls, stays)}
+    for one, seen in rates.items():
+        for step in [step for _ in range(epochs) for step in one.epoch()]:
+            seen.append(one.optimizer.param_groups[0]["lr"])
+            one.learn([step])
+    n = len(rates[falls])
+    expected = [0.05 if step < n / 2 else 0.005 if step < 3 * n / 4 else 0.0005 for step in range(n)]
+    assert rates[falls] == pytest.approx(expected)
+    assert rates[stays] == [0.05] * n
 
 
 # ---- what is counted ----------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 
 from core.runs import runner as runner_module
 from core.runs.runner import Line, Runner
-from tests.runs.schedules import FLOODS, flood, seconds_of, serve, trial, virtual_time
+from tests.runs.schedules import FLOODS, Event, flood, seconds_of, serve, trial, virtual_time
 from tests.runs.test_runner import job
 
 
@@ -25,6 +25,15 @@ def test_a_flood_of_a_thousand_runs_delays_another_student_by_one_run_at_most():
         came = 1003.0 + 40 * k
         before = [run for begins, run in room.begun if begins < at and begins + seconds_of(run.knobs) > came]
         assert sum(FLOODS in run.askers for run in before) <= 1
+
+
+def test_a_run_that_trains_on_for_others_counts_as_a_turn_of_whom_it_began_for():
+    events = [Event(1000.0, "ann", 1), Event(1000.1, "bob", 1), Event(1000.2, "bob", 2)]
+    events += [Event(1000.3, "ann", 1, leaves=True), Event(1000.4, "cy", 3)]
+    with virtual_time():
+        room = serve(events)
+    assert room.wrong == []
+    assert [run.knobs.seed for _, run in room.begun] == [1, 2, 3]
 
 
 def test_a_thousand_who_stand_in_line_delay_another_asker_by_one():

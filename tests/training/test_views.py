@@ -87,6 +87,18 @@ def test_every_view_is_a_crop_of_its_picture_and_all_crops_occur(shift, reach, e
     assert seen == set(ways)
 
 
+def test_a_black_hole_that_was_cut_before_ends_with_its_picture():
+    of = pictures()
+    cut, n = Holes(8, fill="black"), 40
+    rows, corner = torch.zeros(n, dtype=torch.long), torch.zeros(n, 1, 2, dtype=torch.long)
+    plain, _ = views(of, Holes(0), "crop", rows=rows, centres=corner)
+    seen, _ = views(of, cut, "crop", rows=rows, centres=corner, frozen=True)
+    border = (plain == 0).all(dim=1)  # the mean colour: beyond the picture
+    assert border.any()
+    assert (seen.permute(0, 2, 3, 1)[border] == 0).all()
+    assert (seen != plain).any()
+
+
 def test_a_frozen_hole_moves_with_its_picture_and_a_fresh_one_does_not():
     of, cut = pictures((1, 16, 16)), Holes(4, fill="mean")
     rows = torch.zeros(40, dtype=torch.long)
