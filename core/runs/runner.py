@@ -8,7 +8,7 @@ import logging
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -67,10 +67,14 @@ class Line:
 
     def __init__(self) -> None:
         self._jobs: list[Job] = []  # as they came
-        self._turns: OrderedDict[str, None] = OrderedDict()  # askers, the one served last at the end
+        self._turns: OrderedDict[str, int] = OrderedDict()  # asker → number of its last turn, in that order
+        self._taken = 0
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    def __iter__(self) -> Iterator[Job]:
+        return iter(self._jobs)
 
     def put(self, job: Job) -> None:
         """Stand in line."""
@@ -85,7 +89,8 @@ class Line:
         job = next(iter(self.order()), None)
         if job is not None:
             self.remove(job)
-            self._turns[job.asker] = None
+            self._taken += 1
+            self._turns[job.asker] = self._taken
             self._turns.move_to_end(job.asker)
             if len(self._turns) > MOST_ASKERS:
                 self._turns.popitem(last=False)
@@ -93,13 +98,12 @@ class Line:
 
     def order(self) -> Sequence[Job]:
         """All who wait, in the order in which they will train if nobody joins or leaves."""
-        last_turn = {asker: turn for turn, asker in enumerate(self._turns)}
         first_came: dict[str, int] = {}
         jobs_before: Counter[str] = Counter()
         ranks: dict[Job, tuple[int, int, int]] = {}
         for came, job in enumerate(self._jobs):
             first_came.setdefault(job.asker, came)
-            ranks[job] = (jobs_before[job.asker], last_turn.get(job.asker, -1), first_came[job.asker])
+            ranks[job] = (jobs_before[job.asker], self._turns.get(job.asker, -1), first_came[job.asker])
             jobs_before[job.asker] += 1
         return sorted(self._jobs, key=ranks.__getitem__)
 
@@ -199,7 +203,7 @@ class Runner:
             Whether the run stops: the last who wanted it has taken it back, and it has not ended.
         """
         with self.changed:
-            job = next((job for job in self._jobs() if job.run is run), None)
+            job = next((job for job in self._named(run.key) if job.run is run), None)
             if job is None:
                 return False
             if asker is None:
@@ -228,8 +232,8 @@ class Runner:
     def get(self, key: str) -> Run | None:
         """The run of that name: live, ended a while ago, or stored. Any text may be asked for."""
         with self.changed:
-            live = [job.run for job in self._jobs() if job.run.key == key]  # two, if one is just being stopped
-            run = live[-1] if live else self._recent.get(key)
+            live = self._named(key)
+            run = live[-1].run if live else self._recent.get(key)
         if run is None:
             return self.store.get(key)
         self.store.used(run)
@@ -247,12 +251,16 @@ class Runner:
 
     def place(self, run: Run) -> int:
         """Its place in line: 1 is next, 0 trains or has ended."""
+        if run.state is not State.QUEUED:
+            return 0
         with self.changed:
             waiting = [job.run for job in self._line.order()]
             return waiting.index(run) + 1 if run in waiting else 0
 
     def seconds_left(self, run: Run) -> float | None:
         """How long it will still train, or, in line, how long until it starts; None where nobody can tell."""
+        if run.state.final:
+            return None
         with self.changed:
             ahead: float | None = 0.0
             for job in self._jobs():
@@ -293,14 +301,20 @@ class Runner:
     # ---- under the lock ----------------------------------------------------------------------------------------
 
     def _jobs(self) -> Sequence[Job]:
-        """The job that trains, if one does, and those in line."""
-        running = [] if self._running is None else [self._running]
-        return [*running, *self._line.order()]
+        """The job that trains, if one does, and those in line, in order."""
+        return [*self._training(), *self._line.order()]
+
+    def _training(self) -> Sequence[Job]:
+        return [] if self._running is None else [self._running]
+
+    def _named(self, key: str) -> Sequence[Job]:
+        """The jobs of that name, the newest last: there are two if one is just being stopped."""
+        return [job for job in (*self._training(), *self._line) if job.run.key == key]
 
     def _present(self, key: str, fresh: bool, asker: str) -> Run | None:
         """The run of that name that `asker` can have without another being trained."""
-        for job in self._jobs():
-            if job.run.key == key and not job.stop.is_set():
+        for job in self._named(key):
+            if not job.stop.is_set():
                 job.run.askers.add(asker)
                 job.fresh |= fresh
                 return job.run

@@ -158,6 +158,7 @@ class Store(Keeper):
         self._index: dict[Path, tuple[Stamp | None, Listed | None]] = {}
         self._loaded: OrderedDict[Path, tuple[Stamp, Run, int]] = OrderedDict()
         self._held: dict[str, tuple[Path, int]] = {}
+        self._slug_of: dict[str, str] = {}  # of the keys that were found
 
     @classmethod
     def default(cls, lessons: Mapping[str, AnyLesson]) -> Self:
@@ -183,9 +184,13 @@ class Store(Keeper):
         """The run of that name: stored, or else interrupted. Any text may be asked for."""
         if not RUN_ID.fullmatch(key):
             return None
-        for slug in self.lessons:
+        # A key belongs to one lesson: where it was found once, it is looked for first.
+        known = self._slug_of.get(key)
+        for slug in sorted(self.lessons, key=lambda slug: slug != known):
             if run := self._first(slug, key, self._load):
+                self._slug_of[key] = slug
                 return run
+        self._slug_of.pop(key, None)
         return next((run for run in self.interrupted() if run.key == key), None)
 
     def list(self) -> Sequence[Listed]:

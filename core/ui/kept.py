@@ -34,6 +34,7 @@ class Kept(Generic[P, T]):
         self._answer, self._weigh, self._most_bytes = answer, weigh, most_bytes
         self._guard = threading.Lock()
         self._kept: OrderedDict[Hashable, tuple[T, int]] = OrderedDict()
+        self.bytes = 0  # what all kept answers weigh
 
     def __call__(self, *question: P.args, **named: P.kwargs) -> T:
         """The answer: kept, or made now, by several at once if they ask at the same moment."""
@@ -43,21 +44,21 @@ class Kept(Generic[P, T]):
                 self._kept.move_to_end(key)
                 return self._kept[key][0]
         answer = self._answer(*question, **named)
+        weight = self._weigh(answer)
         with self._guard:
-            self._kept[key] = answer, self._weigh(answer)
+            _, before = self._kept.pop(key, (None, 0))  # another may have been quicker
+            self._kept[key] = answer, weight
+            self.bytes += weight - before
             while len(self._kept) > MOST or self.bytes > self._most_bytes:
-                self._kept.popitem(last=False)  # the new one too, if it is too large by itself
+                _, (_, gone) = self._kept.popitem(last=False)  # the new one too, if it is too large by itself
+                self.bytes -= gone
         return answer
-
-    @property
-    def bytes(self) -> int:
-        """What all kept answers weigh."""
-        return sum(weight for _, weight in self._kept.values())
 
     def clear(self) -> None:
         """Forget all."""
         with self._guard:
             self._kept.clear()
+            self.bytes = 0
 
 
 def kept(weigh: Callable[[Any], int] = len, most_bytes: int = MOST_BYTES) -> Callable[[Callable[P, T]], Kept[P, T]]:
