@@ -29,7 +29,7 @@ from core.training import assorted, online
 NICE = 10  # while it trains, the pages come first
 QUIET = 0.2  # seconds without a request after which there is time for a chore
 AGAIN = 0.02  # seconds to the next try to interrupt what must not be
-IMPORTS = "<frozen importlib._bootstrap>"  # the code of whatever imports
+HALF_DONE = {"importlib", "numba", "llvmlite"}  # a module or a compiled function that they leave half there stays so
 
 log = logging.getLogger(__name__)
 
@@ -92,15 +92,17 @@ class Interrupt:
     def _arrived(self, number: int, at: FrameType | None) -> None:
         if not self._within or not self.asked.is_set():
             return
-        if _importing(at):  # a module that is half there would be so for every later run
+        if _half_done(at):  # for every later run
             signal.setitimer(signal.ITIMER_REAL, AGAIN)
             return
         self._within = False
         raise Stopped
 
 
-def _importing(at: FrameType | None) -> bool:
-    return any(each.f_code.co_filename == IMPORTS for each, _ in traceback.walk_stack(at))
+def _half_done(at: FrameType | None) -> bool:
+    """Whether something is being imported or compiled."""
+    names = (each.f_globals.get("__name__", "") for each, _ in traceback.walk_stack(at))
+    return any(name.partition(".")[0] in HALF_DONE for name in names)
 
 
 def _listen(line: Connection, requests: "SimpleQueue[Request]", interrupt: Interrupt) -> None:

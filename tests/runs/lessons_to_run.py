@@ -75,6 +75,14 @@ def importing(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     yield Frame(1, {"loss": [0.0, 0.0]})
 
 
+def compiling(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
+    """Calls a function that has to be compiled first."""
+    call_process("begun")
+    yield Frame(0, {"loss": [0.0, 0.0]})
+    importlib.import_module("tests.runs.slow_to_compile").compiled()
+    yield Frame(1, {"loss": [0.0, 0.0]})
+
+
 def deaf(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     """Says one thing, then nothing for a minute, and lets nobody interrupt it."""
     call_process("begun")
@@ -190,6 +198,7 @@ CURRICULUM = (
     lesson("good"),
     lesson("quiet", quiet),
     lesson("importing", importing),
+    lesson("compiling", compiling),
     lesson("deaf", deaf),
     lesson("mortal", mortal),
     lesson("failing", failing),

@@ -172,10 +172,11 @@ def test_stop_reaches_into_a_lesson_that_is_far_from_its_next_frame(in_process):
     assert after[4]
 
 
-def test_stop_does_not_cut_an_import_in_two(in_process):
+@pytest.mark.parametrize("slug", ["importing", "compiling"])
+def test_stop_cuts_neither_an_import_nor_a_compilation_in_two(in_process, slug):
     pid = pid_of(in_process)
-    stop_far_from_a_frame(in_process, "importing")
-    assert len(record(in_process, "importing")) == 2
+    stop_far_from_a_frame(in_process, slug)
+    assert len(record(in_process, slug)) == 2
     assert pid_of(in_process) == pid
 
 
