@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.frames import Array, Recording
+from core.traces import Scatter, Trace
 
 COLOURS = (
     "#1f83d6", "#c77700", "#0f9470", "#d9480f", "#b0549a", "#7a6ff0",
@@ -39,7 +40,7 @@ class Grow:
     Where the curve keeps repeats with seeds of their own, `over` says which number of them is drawn.
     """
 
-    trace: Any
+    trace: Trace
     curve: str
     column: int | None = None
     over: Over = "mean"
@@ -64,14 +65,14 @@ class Grow:
 class Switch:
     """A trace whose attributes ("y", "z", "marker.color") show the newest of a picture, or one row of it."""
 
-    trace: Any
+    trace: Trace
     pictures: Mapping[str, str | tuple[str, int]]
 
     @property
-    def blank(self) -> dict[str, list[None]]:
+    def blank(self) -> Trace:
         """Its coordinates before their first picture: gaps. Left out, Plotly would count 0, 1, 2 … and draw that."""
-        coming = [each for each in ("x", "y") if each in self.pictures and self.trace[each] is None]
-        known = [each for each in map(self.trace.__getitem__, ("x", "y") if coming else ()) if each is not None]
+        coming = [each for each in ("x", "y") if each in self.pictures and each not in self.trace]
+        known = [self.trace[each] for each in ("x", "y") if coming and each in self.trace]
         return {each: [None] * max(map(len, known), default=0) for each in coming}
 
     def part(self, attribute: str, picture: Array) -> Array:
@@ -89,7 +90,7 @@ class Switch:
 class Still:
     """A trace that never changes: a true function, a reference line, the literature's numbers."""
 
-    trace: Any
+    trace: Trace
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ class Panel:
         figure = go.Figure(layout=go.Layout(**self.layout))
         steps = recording.steps(0, upto)
         for each in self.traces:
-            trace = type(each.trace)(each.trace)
+            figure.add_trace(each.trace)
+            trace = figure.data[-1]
             if isinstance(each, Grow):
                 frames, heights = each.points(recording, 0, upto)
                 trace.update(x=steps[frames], y=np.where(np.isfinite(heights), heights, np.nan))
@@ -123,7 +125,6 @@ class Panel:
                     picture = recording.picture(each.name(attribute), upto)
                     if picture is not None:
                         trace.update(_nest(attribute, each.part(attribute, picture)))
-            figure.add_trace(trace)
         return figure
 
     def bindings(self) -> list[dict[str, Any]]:
@@ -224,7 +225,7 @@ def lines(
         if band:
             traces += spread(low, high, i, colour, label)
         style = {"color": colour, "dash": dashes[i % len(dashes)], "width": 2}
-        line = go.Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
+        line = Scatter(name=label, mode="lines", line=style, legendgroup=label, meta={"label": label})
         traces.append(Grow(line, curve, i))
     axes = {
         "xaxis": {"title": {"text": x}, **layout.pop("xaxis", {})},
@@ -238,8 +239,8 @@ def spread(low: str, high: str, column: int, colour: str, group: str) -> list[Gr
     edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False, "legendgroup": group}
     fill = {"fill": "tonexty", "fillcolor": see_through(colour)}
     return [
-        Grow(go.Scatter(**edge), low, column, "lowest"),
-        Grow(go.Scatter(**edge, **fill), high, column, "highest"),
+        Grow(Scatter(**edge), low, column, "lowest"),
+        Grow(Scatter(**edge, **fill), high, column, "highest"),
     ]
 
 
@@ -251,7 +252,7 @@ def reference(x: Sequence[Any], y: Sequence[Any], label: str, **style: Any) -> S
         "opacity": 0.85,
         **style,
     }
-    return Still(go.Scatter(x=list(x), y=list(y), name=label, meta={"reference": True}, **settings))
+    return Still(Scatter(x=list(x), y=list(y), name=label, meta={"reference": True}, **settings))
 
 
 def see_through(colour: str) -> str:

@@ -1,26 +1,27 @@
 """Panels: a figure is a pure function of the recording, and deltas add up to it."""
 
 import base64
+import copy
 import io
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
 from core.frames import Frame, Recording
 from core.panels import COLOURS, Grow, Panel, Still, Switch, lines, pack, png, reference
+from core.traces import Heatmap, Scatter
 
 PANEL = Panel(
     "Everything",
     "Three kinds of traces.",
     [
-        Still(go.Scatter(x=[0, 1], y=[5, 5])),
-        Grow(go.Scatter(name="a"), "loss", 0),
-        Grow(go.Scatter(name="b"), "seeds", 1, "highest"),
-        Switch(go.Scatter(x=[1, 2]), {"y": ("rows", 1)}),
-        Switch(go.Heatmap(), {"z": "image"}),
-        Switch(go.Scatter(x=[1, 2], y=[1, 2]), {"marker.color": ("rows", 0)}),
+        Still(Scatter(x=[0, 1], y=[5, 5])),
+        Grow(Scatter(name="a"), "loss", 0),
+        Grow(Scatter(name="b"), "seeds", 1, "highest"),
+        Switch(Scatter(x=[1, 2]), {"y": ("rows", 1)}),
+        Switch(Heatmap(), {"z": "image"}),
+        Switch(Scatter(x=[1, 2], y=[1, 2]), {"marker.color": ("rows", 0)}),
     ],
 )
 
@@ -30,7 +31,7 @@ def test_a_column_of_a_curve_is_drawn_by_its_lines_and_not_by_the_edges_of_bands
     assert [drawn.drawn("loss", column) for column in (0, 1, 2)] == [[2], [5], []]
     assert PANEL.drawn("loss", 0) == [1]
     assert PANEL.drawn("seeds", 1) == []
-    one = Panel("Share", "Of all.", [Grow(go.Scatter(), "share")])
+    one = Panel("Share", "Of all.", [Grow(Scatter(), "share")])
     assert one.drawn("share", 0) == [0]
 
 
@@ -63,11 +64,11 @@ def test_empty_midway_and_done(recording):
 def test_before_its_first_picture_a_trace_shows_nothing():
     """With one of two coordinates, Plotly counts 0, 1, 2 … for the other: a curve that nobody measured."""
     traces = [
-        Switch(go.Scatter(x=[1, 2, 3]), {"y": "line"}),
-        Switch(go.Scatter(y=np.arange(2.0)), {"x": "line"}),
-        Switch(go.Scatter(), {"x": "line", "y": "line"}),
-        Switch(go.Scatter(x=[1, 2], y=[3, 4]), {"y": "line", "marker.color": "line"}),
-        Switch(go.Heatmap(), {"z": "image"}),
+        Switch(Scatter(x=[1, 2, 3]), {"y": "line"}),
+        Switch(Scatter(y=np.arange(2.0)), {"x": "line"}),
+        Switch(Scatter(), {"x": "line", "y": "line"}),
+        Switch(Scatter(x=[1, 2], y=[3, 4]), {"y": "line", "marker.color": "line"}),
+        Switch(Heatmap(), {"z": "image"}),
     ]
     missing, sideways, both, given, _ = Panel("p", "", traces).figure(Recording()).data
     assert (list(missing.x), list(missing.y)) == ([1, 2, 3], [None] * 3)
@@ -77,10 +78,10 @@ def test_before_its_first_picture_a_trace_shows_nothing():
 
 
 def test_drawing_changes_neither_the_declaration_nor_the_recording(recording):
-    before = PANEL.traces[1].trace.to_plotly_json()
+    before = copy.deepcopy(PANEL.traces[1].trace)
     first = PANEL.figure(recording)
     assert PANEL.figure(recording) == first
-    assert PANEL.traces[1].trace.to_plotly_json() == before
+    assert PANEL.traces[1].trace == before
 
 
 def unpack(value):
@@ -110,7 +111,7 @@ def test_a_diverged_net_is_a_gap():
     made = Recording()
     for loss in (1.0, np.inf, np.nan):
         made.append(Frame(0, {"loss": [loss, 1.0]}))
-    panel = Panel("p", "c", [Grow(go.Scatter(), "loss", 0)])
+    panel = Panel("p", "c", [Grow(Scatter(), "loss", 0)])
     assert panel.delta(made)[0]["y"] == [1.0, None, None]
     assert np.isnan(panel.figure(made).data[0].y[1:]).all()
 
@@ -120,8 +121,8 @@ def test_lines_give_each_series_its_colour_its_dash_and_the_spread_of_its_seeds(
         "Loss", "c", "seeds", ["h=8", "h=32"], x="pass", y="loss", band=True, extra=[reference([0], [1], "ref")]
     )
     drawn = [each for each in panel.traces if isinstance(each, Grow) and each.over == "mean"]
-    assert [each.trace.line.color for each in drawn] == list(COLOURS[:2])
-    assert [each.trace.line.dash for each in drawn] == ["solid", "dash"]
+    assert [each.trace["line"]["color"] for each in drawn] == list(COLOURS[:2])
+    assert [each.trace["line"]["dash"] for each in drawn] == ["solid", "dash"]
     assert [each.over for each in panel.traces if isinstance(each, Grow)] == ["lowest", "highest", "mean"] * 2
     assert isinstance(panel.traces[0], Still)
     assert panel.layout["xaxis"]["title"]["text"] == "pass"
@@ -155,7 +156,7 @@ def test_a_picture_is_drawn_from_a_png_and_sent_as_its_text():
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(body)))), pixels)
     recording = Recording()
     recording.append(Frame(0, {}, {"shown": np.array(source)}))
-    panel = Panel("Picture", "What is shown.", [Switch(go.Image(), {"source": "shown"})])
+    panel = Panel("Picture", "What is shown.", [Switch({"type": "image"}, {"source": "shown"})])
     assert panel.figure(recording).data[0].source == source
     assert panel.delta(recording) == [{"trace": 0, "set": "source", "frames": [0], "values": [source]}]
     again = Recording.from_arrays(recording.arrays())

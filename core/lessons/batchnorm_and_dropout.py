@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -23,6 +22,7 @@ from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Overfits, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
+from core.traces import Heatmap, Scatter, Violin
 from core.training.lenet import LAYERS, SIDE, WIDTHS, BatchNorm, Judged, Kind, LeNet, SideBySide, expected
 
 Variant = Literal["plain", "batch norm (inputs / 255)", "batch norm", "batch norm on input too", "dropout", "both"]
@@ -295,7 +295,7 @@ def _training_panel(knobs: NormKnobs, axes: Mapping[str, Any], log: Mapping[str,
     names = series(knobs)
     thin = [
         Grow(
-            go.Scatter(name=f"{name}, as trained", mode="lines", line={"color": COLOUR[name], "width": 1}, opacity=0.45, legendgroup=name, showlegend=False),  # type: ignore[index]
+            Scatter(name=f"{name}, as trained", mode="lines", line={"color": COLOUR[name], "width": 1}, opacity=0.45, legendgroup=name, showlegend=False),  # type: ignore[index]
             "loss_as_trained",
             i,
         )
@@ -316,7 +316,7 @@ def _learned_panel(names: list[str]) -> Panel:
     for row, name in _normed(names):
         colour = COLOUR[name]  # type: ignore[index]
         for picture, axis in (("gamma", "y"), ("beta", "y2")):
-            violin = go.Violin(
+            violin = Violin(
                 x=places,
                 name=name,
                 yaxis=axis,
@@ -334,7 +334,7 @@ def _learned_panel(names: list[str]) -> Panel:
             traces.append(Switch(violin, {"y": (picture, row)}))
             if has_norm(name, "input"):  # one channel is no violin
                 marker = {"color": colour, "symbol": "diamond", "size": [8, *[0] * sum(WIDTHS)]}
-                dot = go.Scatter(
+                dot = Scatter(
                     x=places, name=f"{name}, input", yaxis=axis, mode="markers", marker=marker, showlegend=False
                 )
                 traces.append(Switch(dot, {"y": (picture, row)}))
@@ -358,7 +358,7 @@ def _shift_panel(names: list[str]) -> Panel:
     places = np.repeat(PLACES, SIZES)
     dots = [
         Switch(
-            go.Scatter(
+            Scatter(
                 name=name,
                 mode="markers",
                 text=places,
@@ -387,7 +387,7 @@ def _shift_panel(names: list[str]) -> Panel:
 
 def _filters_panel(names: list[str]) -> Panel:
     rows = [6 * i + 2 for i in range(len(names))]
-    heat = go.Heatmap(colorscale="RdBu", zmin=-0.6, zmax=0.6, showscale=False, hoverinfo="z")
+    heat = Heatmap(colorscale="RdBu", zmin=-0.6, zmax=0.6, showscale=False, hoverinfo="z")
     return Panel(
         "The first layer's filters",
         "The six 5×5 filters of each variant as they form: blue sees ink as more, red as less. All variants start with the same six.",
@@ -403,8 +403,8 @@ def _wrong_panel(names: list[str]) -> Panel:
     side = CUT.stop - CUT.start
     rows = [(side + BELOW) * i + side / 2 for i in range(len(names))]
     under = [((side + BESIDE) * k + side / 2, row + side / 2 + 2.5) for row in rows for k in range(WRONG)]
-    heat = go.Heatmap(colorscale="Greys", zmin=0, zmax=255, showscale=False, hoverinfo="skip")
-    words = go.Scatter(
+    heat = Heatmap(colorscale="Greys", zmin=0, zmax=255, showscale=False, hoverinfo="skip")
+    words = Scatter(
         x=[x for x, _ in under], y=[y for _, y in under], mode="text", name="read as", textfont={"size": 10, "color": FAINT}, hoverinfo="skip", showlegend=False
     )  # fmt: skip
     return Panel(

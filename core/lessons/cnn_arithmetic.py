@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self, get_args
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from pydantic import AfterValidator, model_validator
 
@@ -21,6 +20,7 @@ from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
+from core.traces import Scatter
 
 YOURS = "your net"
 MOST_LAYERS = 60  # of the reader's net: a frame each
@@ -305,7 +305,7 @@ def _paths_panel(
     x, y = pictures
     drawn = [
         Switch(
-            go.Scatter(**_style(title, net, 7), hovertemplate="%{text}<br>%{x}, %{y}<extra>" + title + "</extra>"),
+            Scatter(**_style(title, net, 7), hovertemplate="%{text}<br>%{x}, %{y}<extra>" + title + "</extra>"),
             {"x": (x, i), "y": (y, i)},
         )
         for i, (title, net) in enumerate(zip(knobs.nets, layers(knobs), strict=True))
@@ -316,7 +316,7 @@ def _paths_panel(
 def _layer_panel(knobs: CnnKnobs, name: str, caption: str, count: Count, longest: int) -> Panel:
     drawn = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=np.arange(longest + 1),
                 **_style(title, net, 6),
                 hovertemplate="%{text}<br>%{y:.4s} " + count + "<extra>" + title + "</extra>",
@@ -369,7 +369,7 @@ def _stack_panel(knobs: CnnKnobs) -> Panel:
     sees = [one[-1].out.sees for _, one in pairs]
     drawn = [
         Still(
-            go.Scatter(
+            Scatter(
                 x=times,
                 y=[total(pair[i], "weights") for pair in pairs],
                 name=name,

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from pydantic import model_validator
 from torch import Tensor
@@ -29,6 +28,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Levels, Watch
 from core.nets import he, relu
 from core.panels import COLOURS, Panel, Switch, lines, png, reference
+from core.traces import Image, Scatter
 from core.training.fleet import OPTIMIZERS, Fleet
 from core.training.resnet import ResNet, Shortcut, multiplications, size
 from core.training.views import Holes, Pictures, Shift, reach, smaller
@@ -454,7 +454,7 @@ def _notebook_marks(knobs: CutoutKnobs) -> list[Any]:
 def _against(knobs: CutoutKnobs, name: str, caption: str, x: str, axis: dict[str, Any]) -> Panel:
     drawn = [
         Switch(
-            go.Scatter(name=label, mode="lines+markers", line={"color": colour, "dash": dash, "width": 2}, marker={"size": 5}, meta={"label": label}),
+            Scatter(name=label, mode="lines+markers", line={"color": colour, "dash": dash, "width": 2}, marker={"size": 5}, meta={"label": label}),
             {"x": (x, i), "y": ("errors", i)},
         )
         for i, (label, colour, dash) in enumerate(zip(series(knobs), colours(knobs), dashes(knobs), strict=True))
@@ -475,7 +475,7 @@ def _pictures_panel(knobs: CutoutKnobs) -> Panel:
     return Panel(
         "What the nets are shown",
         f"Pictures {', '.join(map(str, knobs.pictures))} of the set, new views of them with {cut}, and a copy whose hole was cut once: it moves with its picture and never changes.",
-        [Switch(go.Image(name="views", hoverinfo="skip"), {"source": "shown"})],
+        [Switch(Image(name="views", hoverinfo="skip"), {"source": "shown"})],
         {
             "xaxis": {
                 "range": [-0.5, wide - 0.5],
@@ -494,7 +494,7 @@ def _variance_panel(knobs: CutoutKnobs) -> Panel:
     ways = (("B pictures, M views", COLOURS[8], "solid"), ("M · B pictures", COLOURS[9], "dash"))
     drawn = [
         Switch(
-            go.Scatter(x=at, name=name, mode="lines+markers", line={"color": colour, "dash": dash}, marker={"size": 9}, meta={"label": name}),
+            Scatter(x=at, name=name, mode="lines+markers", line={"color": colour, "dash": dash}, marker={"size": 9}, meta={"label": name}),
             {"y": ("variance", i)},
         )
         for i, (name, colour, dash) in enumerate(ways)

@@ -11,7 +11,6 @@ from itertools import pairwise, product
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from pydantic import AfterValidator, model_validator
 from torch import Tensor
@@ -24,6 +23,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference, spread
+from core.traces import Heatmap, Scatter
 from core.training.assorted import Assorted, parameters
 
 Hidden = tuple[int, ...]
@@ -416,7 +416,7 @@ def _around(x: Array) -> dict[str, Any]:
 
 
 def _predict_the_mean(x: Array) -> list[Switch]:
-    line = go.Scatter(
+    line = Scatter(
         x=[float(x.min()) / 2, float(x.max()) * 2],
         mode="lines",
         name="predict the mean",
@@ -442,7 +442,7 @@ def _dots(charts: Charts, x: Array, each: str, mean: str, bars: bool = False) ->
     drawn: list[Grow | Switch | Still] = []
     for row, depth in enumerate(charts.depths):
         colour, name = COLOURS[depth - 1], LAYERS[depth - 1]
-        dots = go.Scatter(
+        dots = Scatter(
             x=x,
             text=charts.names,
             name=name,
@@ -454,9 +454,9 @@ def _dots(charts: Charts, x: Array, each: str, mean: str, bars: bool = False) ->
         )
         moves: dict[str, str | tuple[str, int]] = {"y": (each, row)}
         if bars:
-            dots.error_y = {"type": "data", "symmetric": False, "thickness": 1, "width": 2}
+            dots["error_y"] = {"type": "data", "symmetric": False, "thickness": 1, "width": 2}
             moves |= {"error_y.array": (f"{each}_above", row), "error_y.arrayminus": (f"{each}_below", row)}
-        line = go.Scatter(
+        line = Scatter(
             x=np.unique(x),
             name=name,
             mode="lines",
@@ -475,7 +475,7 @@ def _curves(charts: Charts, curve: str, repeated: bool) -> list[Grow]:
     seen: set[int] = set()
     drawn: list[Grow] = []
     for i, (name, depth) in enumerate(zip(charts.names, charts.depth.tolist(), strict=True)):
-        line = go.Scatter(
+        line = Scatter(
             name=name if few else LAYERS[depth - 1],
             mode="lines",
             line={"color": COLOURS[depth - 1], "dash": DASHES[depth - 1], "width": 2 if few else 1},
@@ -496,7 +496,7 @@ def _surfaces_panel(charts: Charts) -> Panel:
     columns = len(charts.depths) + 1
     grid = np.stack(np.meshgrid(side, side), axis=2).reshape(-1, 2)
     look: dict[str, Any] = {"x": side, "y": side, "zmin": -960, "zmax": 960, "colorscale": "RdBu", "zsmooth": "best"}
-    truth = go.Heatmap(z=eggholder(grid).reshape(GRID, GRID).astype("f4"), name="true surface", showscale=False, **look)
+    truth = Heatmap(z=eggholder(grid).reshape(GRID, GRID).astype("f4"), name="true surface", showscale=False, **look)
     traces: list[Grow | Switch | Still] = [Still(truth)]
     layout: dict[str, Any] = {"annotations": []}
     gap = 0.02
@@ -523,7 +523,7 @@ def _surfaces_panel(charts: Charts) -> Panel:
             title = f"best, {LAYERS[depth - 1]}" if row == 0 else "its error"
             place(number, k + 1, row, title)
             scale = number == 2
-            heat = go.Heatmap(
+            heat = Heatmap(
                 name=title, xaxis=f"x{number}", yaxis=f"y{number}", showscale=scale, **look,
                 colorbar={"x": 0.0, "y": 0.2, "len": 0.45, "xanchor": "left", "thickness": 10, "tickvals": [-900, 0, 900]} if scale else None,
             )  # fmt: skip

@@ -11,7 +11,6 @@ from itertools import pairwise, product
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -22,6 +21,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Panel, Still, Switch, lines, reference
+from core.traces import Bar, Scatter
 from core.training.fleet import Dropout, Fleet, Rule
 
 LEARNING_RATE = 0.001  # Adam's and Keras' default, which the notebook kept
@@ -307,13 +307,13 @@ def _functions_panel(knobs: DropoutKnobs) -> Panel:
         "What they have learned",
         f"Both nets of the first data set, judged whole (lines), and the one with dropout under random masks: mean (dotted) ± 2 sd over {SAMPLES} of them.",
         [
-            Still(go.Scatter(x=grid(), y=truth(grid()), name="true curve", mode="lines", line={"color": FAINT, "width": 4}, opacity=0.5, meta={"reference": True})),
-            Still(go.Scatter(x=x, y=y, name="training points", mode="markers", marker=dots, meta={"reference": True})),
-            Switch(go.Scatter(**edge), {"y": ("band", 0)}),
-            Switch(go.Scatter(**band), {"y": ("band", 1)}),
-            Switch(go.Scatter(x=drawn, name="mean of the masks", mode="lines", line={"color": WITH, "dash": "dot", "width": 1.5}), {"y": ("band", 2)}),
-            Switch(go.Scatter(x=drawn, name="no dropout", mode="lines", line={"color": WITHOUT, "dash": "dash", "width": 2}, meta={"label": "no dropout"}), {"y": ("functions", 1)}),
-            Switch(go.Scatter(x=drawn, name=series(knobs)[0], mode="lines", line={"color": WITH, "width": 2.5}, meta={"label": series(knobs)[0]}), {"y": ("functions", 0)}),
+            Still(Scatter(x=grid(), y=truth(grid()), name="true curve", mode="lines", line={"color": FAINT, "width": 4}, opacity=0.5, meta={"reference": True})),
+            Still(Scatter(x=x, y=y, name="training points", mode="markers", marker=dots, meta={"reference": True})),
+            Switch(Scatter(**edge), {"y": ("band", 0)}),
+            Switch(Scatter(**band), {"y": ("band", 1)}),
+            Switch(Scatter(x=drawn, name="mean of the masks", mode="lines", line={"color": WITH, "dash": "dot", "width": 1.5}), {"y": ("band", 2)}),
+            Switch(Scatter(x=drawn, name="no dropout", mode="lines", line={"color": WITHOUT, "dash": "dash", "width": 2}, meta={"label": "no dropout"}), {"y": ("functions", 1)}),
+            Switch(Scatter(x=drawn, name=series(knobs)[0], mode="lines", line={"color": WITH, "width": 2.5}, meta={"label": series(knobs)[0]}), {"y": ("functions", 0)}),
         ],
         {"xaxis": {"title": {"text": "x"}, "range": [-2, 2]}, "yaxis": {"title": {"text": "output"}, "range": [-reach, reach]}},
     )  # fmt: skip
@@ -325,10 +325,10 @@ def _net_panel(knobs: DropoutKnobs) -> Panel:
     shown = min(knobs.width, UNITS_SHOWN)
     some = f"{shown} of {knobs.width} units a layer" if shown < knobs.width else "all units"
     names = ["input", *[f"hidden {l}" for l in range(1, knobs.depth + 1)], "output"]
-    whole = go.Scatter(x=edges, y=drawing.edges([]), name="all edges", mode="lines", line={"color": FAINT, "width": 0.5}, opacity=0.35, hoverinfo="skip", showlegend=False)  # fmt: skip
-    alive = go.Scatter(x=edges, name="edges", mode="lines", line={"color": WITH, "width": 0.8}, opacity=0.6, hoverinfo="skip", showlegend=False)  # fmt: skip
-    kept = go.Scatter(x=units, name="kept", mode="markers", marker={"color": WITH, "size": 13})
-    gone = go.Scatter(x=units, name="dropped", mode="markers", marker={"color": FAINT, "size": 11, "symbol": "x-thin-open", "line": {"width": 2}})  # fmt: skip
+    whole = Scatter(x=edges, y=drawing.edges([]), name="all edges", mode="lines", line={"color": FAINT, "width": 0.5}, opacity=0.35, hoverinfo="skip", showlegend=False)  # fmt: skip
+    alive = Scatter(x=edges, name="edges", mode="lines", line={"color": WITH, "width": 0.8}, opacity=0.6, hoverinfo="skip", showlegend=False)  # fmt: skip
+    kept = Scatter(x=units, name="kept", mode="markers", marker={"color": WITH, "size": 13})
+    gone = Scatter(x=units, name="dropped", mode="markers", marker={"color": FAINT, "size": 11, "symbol": "x-thin-open", "line": {"width": 2}})  # fmt: skip
     return Panel(
         "The net in its newest step",
         f"What the newest step left of the net for one training example ({some}): every example and every step draws anew.",
@@ -352,16 +352,16 @@ def _gain_panel(knobs: DropoutKnobs) -> Panel:
     fill: dict[str, Any] = {"fill": "tonexty", "fillcolor": "rgba(138,143,152,0.25)"}
     band = {**edge, **fill, "showlegend": True, "name": "a mean by chance"}
     traces: list[Switch | Still] = [
-        Switch(go.Bar(x=sets, name="gain by data set", marker={"color": WITH}, width=0.55), {"y": "gain"}),
+        Switch(Bar(x=sets, name="gain by data set", marker={"color": WITH}, width=0.55), {"y": "gain"}),
         Still(reference(ends, [0, 0], "no difference", line={"color": FAINT, "width": 1.5}).trace),
     ]
     if knobs.data_sets > 1:
-        mean = go.Scatter(x=ends, name="mean", mode="lines", line={"color": WITH, "dash": "dash", "width": 2})
+        mean = Scatter(x=ends, name="mean", mode="lines", line={"color": WITH, "dash": "dash", "width": 2})
         traces.append(Switch(mean, {"y": ("mean_gain", 0)}))
     if knobs.data_sets >= ENOUGH:
         traces[:0] = [
-            Switch(go.Scatter(**edge), {"y": ("mean_gain", 1)}),
-            Switch(go.Scatter(**band), {"y": ("mean_gain", 2)}),
+            Switch(Scatter(**edge), {"y": ("mean_gain", 1)}),
+            Switch(Scatter(**band), {"y": ("mean_gain", 2)}),
         ]
     verdict = f"It takes {ENOUGH} data sets to tell a gain from chance."
     if knobs.data_sets >= ENOUGH:
@@ -383,7 +383,7 @@ def _rules_panel(knobs: DropoutKnobs) -> Panel:
     layers = list(range(1, knobs.depth + 1))
     drawn = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=layers,
                 name=RULE_NAMES[rule],
                 mode="lines+markers",

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -20,6 +19,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.narrator import Diverges, Levels, Reaches, Watch
 from core.nets import ACTIVATIONS, INITS, leaky_relu
 from core.panels import ALIVE, COLOURS, DASHES, DEAD, Panel, Still, Switch, lines, reference
+from core.traces import Scatter
 from core.training.fleet import Fleet, orders
 
 BATCH = 64
@@ -227,7 +227,7 @@ def _functions_panel(knobs: ReluKnobs) -> Panel:
         np.append(grid.squeeze(1).numpy(), np.nan), min(SHOWN, 1 if knobs.training != "independent nets" else SHOWN)
     )
     truth = Still(
-        go.Scatter(
+        Scatter(
             x=grid.squeeze(1).numpy(),
             y=TARGETS[knobs.target](grid).squeeze(1).numpy(),
             name="target",
@@ -238,7 +238,7 @@ def _functions_panel(knobs: ReluKnobs) -> Panel:
     )
     drawn = [
         Switch(
-            go.Scatter(x=x, name=name, mode="lines", line={"color": colour, "width": 1.2}, opacity=0.7),
+            Scatter(x=x, name=name, mode="lines", line={"color": colour, "width": 1.2}, opacity=0.7),
             {"y": ("functions", i)},
         )
         for i, (name, colour) in enumerate((("alive", ALIVE), ("collapsed", DEAD)))
@@ -255,7 +255,7 @@ def _depth_panel(knobs: ReluKnobs) -> Panel:
     depths = np.arange(1, DEPTHS + 1)
     births = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=depths,
                 name=f"width {width}",
                 mode="lines",
@@ -267,7 +267,7 @@ def _depth_panel(knobs: ReluKnobs) -> Panel:
         for i, width in enumerate(WIDTHS)
     ]
     here = Switch(
-        go.Scatter(
+        Scatter(
             x=[knobs.depth],
             name="this run now",
             mode="markers",
@@ -297,7 +297,7 @@ def _gradient_panel(knobs: ReluKnobs) -> Panel:
     layers = np.arange(1, knobs.depth + 2)
     drawn = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=layers, name=name, mode="lines+markers", line={"color": colour, "dash": dash}, meta={"label": name}
             ),
             {"y": ("gradients", i)},

@@ -13,7 +13,6 @@ from itertools import combinations
 from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 from pydantic import model_validator
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
@@ -27,6 +26,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Watch
 from core.nets import INITS, relu
 from core.panels import COLOURS, Panel, Still, Switch, lines, reference
+from core.traces import Bar, Contour, Scatter
 from core.training.fleet import Dropout, Fleet
 
 Name = Literal["sgd", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam", "nadam", "adamw"]
@@ -439,7 +439,7 @@ def panels(knobs: OptimizerKnobs) -> list[Panel]:
     ]
     if knobs.rates == "tuned":
         found.append(_search(knobs))
-    bars = [Switch(go.Bar(x=names, name=part, marker={"color": colour}), {"y": ("parts", k)}) for k, (part, colour) in enumerate((("cross-entropy", COLOURS[0]), ("penalty", COLOURS[1])))]  # fmt: skip
+    bars = [Switch(Bar(x=names, name=part, marker={"color": colour}), {"y": ("parts", k)}) for k, (part, colour) in enumerate((("cross-entropy", COLOURS[0]), ("penalty", COLOURS[1])))]  # fmt: skip
     return [
         *found,
         Panel(
@@ -463,7 +463,7 @@ def panels(knobs: OptimizerKnobs) -> list[Panel]:
             "AdaDelta and AdaGrad after one epoch: Keras sets 0.001 for both, the papers 1 and 0.01.",
             [
                 Switch(
-                    go.Bar(
+                    Bar(
                         x=[f"{name} {rate:g}" for name, rate in DEFAULTS],
                         marker={"color": [COLOURS[ALL.index(name)] for name, _ in DEFAULTS]},
                         showlegend=False,
@@ -495,9 +495,9 @@ def _search(knobs: OptimizerKnobs) -> Panel:
     for i, name in enumerate(knobs.optimizers):
         colour = COLOURS[ALL.index(name)]
         style = {"mode": "lines", "line": {"color": colour, "width": 2}, "legendgroup": name}
-        traces.append(Switch(go.Scatter(x=GRID, name=name, meta={"label": name}, **style), {"y": ("search", i)}))
+        traces.append(Switch(Scatter(x=GRID, name=name, meta={"label": name}, **style), {"y": ("search", i)}))
     marker = {"symbol": "star", "size": 11, "color": [COLOURS[ALL.index(name)] for name in knobs.optimizers]}
-    traces.append(Switch(go.Scatter(mode="markers", name="chosen", marker=marker), {"x": ("chosen", 0), "y": ("chosen", 1)}))  # fmt: skip
+    traces.append(Switch(Scatter(mode="markers", name="chosen", marker=marker), {"x": ("chosen", 0), "y": ("chosen", 1)}))  # fmt: skip
     traces.append(reference([0.001, 0.001], [0, 1], "Keras' default rate (of sgd and momentum: 0.01)"))
     return Panel(
         "The search: accuracy by learning rate",
@@ -515,12 +515,12 @@ def _landscape(knobs: OptimizerKnobs) -> Panel:
     height, start = LANDSCAPES[knobs.landscape]
     even = torch.linspace(-2, 2, 61, dtype=torch.float64)
     z = height(even[None, :], even[:, None]).numpy().round(3)
-    ground = go.Contour(x=even.numpy(), y=even.numpy(), z=z, showscale=False, ncontours=18, contours={"coloring": "lines"}, colorscale=[[0, "#9aa0a8"], [1, "#9aa0a8"]], opacity=0.5, hoverinfo="skip", name="height", showlegend=False)  # fmt: skip
+    ground = Contour(x=even.numpy(), y=even.numpy(), z=z, showscale=False, ncontours=18, contours={"coloring": "lines"}, colorscale=[[0, "#9aa0a8"], [1, "#9aa0a8"]], opacity=0.5, hoverinfo="skip", name="height", showlegend=False)  # fmt: skip
     traces: list[Any] = [Still(ground)]
     n = len(knobs.optimizers)
     for i, name in enumerate(knobs.optimizers):
         line = {"color": COLOURS[ALL.index(name)], "width": 2}
-        trace = go.Scatter(mode="lines", name=f"{name}, {WALKING[name]:g}", line=line)
+        trace = Scatter(mode="lines", name=f"{name}, {WALKING[name]:g}", line=line)
         traces.append(Switch(trace, {"x": ("paths", i), "y": ("paths", n + i)}))
     traces.append(reference([start[0]], [start[1]], "start", mode="markers", marker={"symbol": "circle-open", "size": 10}))  # fmt: skip
     return Panel(

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -21,6 +20,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
+from core.traces import Bar, Scatter
 from core.training.fleet import Dropout, Fleet
 
 Cure = Literal["big net", "smaller net", "early stopping", "ensemble", "weight decay", "dropout"]
@@ -353,16 +353,16 @@ def _error_panel(knobs: CureKnobs) -> Panel:
         xaxis={"range": [0, knobs.epochs]},
         yaxis={"type": "log", "range": [unit - 0.65, unit + 0.4 + math.log10(_room(knobs))]},
     )
-    training = go.Scatter(
+    training = Scatter(
         name=f"{first}, on its training points",
         mode="lines",
         line={"color": COLOUR[first], "dash": "1px,3px", "width": 1.5},
     )
     # Six bands over one another: paler than usual, and all of them behind the lines.
     for each in drawn.traces:
-        if each.trace.fillcolor:
-            each.trace.fillcolor = each.trace.fillcolor.replace("0.18", "0.07")
-    ordered = sorted(drawn.traces, key=lambda each: each.trace.line.width != 0)
+        if "fillcolor" in each.trace:
+            each.trace["fillcolor"] = each.trace["fillcolor"].replace("0.18", "0.07")
+    ordered = sorted(drawn.traces, key=lambda each: each.trace["line"]["width"] != 0)
     return Panel(drawn.name, drawn.caption, [*ordered, Grow(training, "train_mse", 0)], drawn.layout)
 
 
@@ -407,7 +407,7 @@ def _functions_panel(knobs: CureKnobs) -> Panel:
         dots = {"x": samples.x[0, : knobs.points, 0].numpy(), "y": samples.y[0, : knobs.points, 0].numpy()}
         traces.append(
             Still(
-                go.Scatter(
+                Scatter(
                     **dots,
                     **axes,
                     name="training points",
@@ -419,7 +419,7 @@ def _functions_panel(knobs: CureKnobs) -> Panel:
         )
         traces.append(
             Still(
-                go.Scatter(
+                Scatter(
                     x=x,
                     y=truth(x),
                     **axes,
@@ -433,11 +433,11 @@ def _functions_panel(knobs: CureKnobs) -> Panel:
         )
         if cure == "ensemble":
             each = np.tile(np.append(x, np.nan), min(knobs.members, MEMBERS_DRAWN))
-            thin = go.Scatter(
+            thin = Scatter(
                 x=each, **axes, name="members", mode="lines", line={"color": COLOUR[cure], "width": 0.8}, opacity=0.45
             )
             traces.append(Switch(thin, {"y": "members"}))
-        line = go.Scatter(x=x, **axes, name=cure, mode="lines", line={"color": COLOUR[cure], "width": 2})
+        line = Scatter(x=x, **axes, name=cure, mode="lines", line={"color": COLOUR[cure], "width": 2})
         traces.append(Switch(line, {"y": ("functions", i)}))
     return Panel(
         "What they have learned",
@@ -469,7 +469,7 @@ def _table_panel(knobs: CureKnobs) -> Panel:
     low = 0.0 if _room(knobs) == 1.0 else -0.12 * top  # room for the numbers below errors that are next to 0
     drawn = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=list(range(len(knobs.cures))),
                 name=name,
                 mode="markers+text",
@@ -503,7 +503,7 @@ def _difference_panel(knobs: CureKnobs) -> Panel:
         if cure == "big net":
             continue
         line = {"color": COLOUR[cure], "width": 3}
-        band = go.Scatter(
+        band = Scatter(
             x=[i] * 3,
             name=f"{cure}: mean ± spread",
             mode="lines+markers",
@@ -511,7 +511,7 @@ def _difference_panel(knobs: CureKnobs) -> Panel:
             marker={"symbol": "line-ew-open", "size": 16, "line": {"width": 3, "color": COLOUR[cure]}},
             showlegend=False,
         )
-        dots = go.Scatter(
+        dots = Scatter(
             x=[i + 0.18] * knobs.data_sets,
             name=cure,
             mode="markers",
@@ -535,12 +535,10 @@ def _identity_panel(knobs: CureKnobs) -> Panel:
     sets = list(range(1, knobs.data_sets + 1))
     colour = COLOUR["ensemble"]
     bars = [
-        Switch(
-            go.Bar(x=sets, name=name, marker={"color": colour, "pattern": {"shape": shape}}), {"y": ("identity", row)}
-        )
+        Switch(Bar(x=sets, name=name, marker={"color": colour, "pattern": {"shape": shape}}), {"y": ("identity", row)})
         for row, (name, shape) in enumerate((("the ensemble", ""), ("+ ambiguity: how far members disagree", "/")))
     ]
-    mean = go.Scatter(
+    mean = Scatter(
         x=sets,
         name="= mean of the members",
         mode="markers+text" if knobs.data_sets <= 6 else "markers",
@@ -565,7 +563,7 @@ def _quadratic_panel() -> Panel:
     names = (("cosine of the two", COLOURS[2], "solid"), ("difference, relative to L2's length", COLOURS[3], "dash"))
     drawn = [
         Switch(
-            go.Scatter(x=TAUS, name=name, mode="lines", line={"color": colour, "dash": dash, "width": 2}),
+            Scatter(x=TAUS, name=name, mode="lines", line={"color": colour, "dash": dash, "width": 2}),
             {"y": ("quadratic", row)},
         )
         for row, (name, colour, dash) in enumerate(names)

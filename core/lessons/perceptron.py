@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -21,6 +20,7 @@ from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.narrator import Levels, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
+from core.traces import Scatter, Violin
 
 RULES = ("perceptron", "hinge")
 TESTS = 1000  # test points of each training set, as many as the notebook's
@@ -259,7 +259,7 @@ def _ceiling_line(knobs: PerceptronKnobs) -> list[Grow]:
     if knobs.labels != "0/1":
         return []
     style = {"mode": "lines", "line": {"color": FAINT, "dash": "dot", "width": 1.5}, "meta": {"reference": True}}
-    return [Grow(go.Scatter(name="share of positives", **style), "positives", 0)]
+    return [Grow(Scatter(name="share of positives", **style), "positives", 0)]
 
 
 def _square_panel() -> Panel:
@@ -267,11 +267,11 @@ def _square_panel() -> Panel:
     many = np.tile([0.0, 1.0, math.nan], SHOWN)
     for i, rule in enumerate(RULES):
         style = {"color": COLOURS[i], "dash": DASHES[i], "width": 1}
-        thin = go.Scatter(x=many, name=rule, mode="lines", line=style, opacity=0.6)
+        thin = Scatter(x=many, name=rule, mode="lines", line=style, opacity=0.6)
         traces.append(Switch(thin, {"y": ("boundaries", i)}))
     for name, symbol, row in (("positive", "cross", 0), ("negative", "circle-open", 2)):
         marker = {"symbol": symbol, "size": 8, "color": COLOURS[8 + row // 2]}
-        dots = go.Scatter(name=name, mode="markers", marker=marker)
+        dots = Scatter(name=name, mode="markers", marker=marker)
         traces.append(Switch(dots, {"x": ("first_set", row), "y": ("first_set", row + 1)}))
     return Panel(
         "The unit square",
@@ -287,7 +287,7 @@ def _square_panel() -> Panel:
 def _spread_panel(knobs: PerceptronKnobs) -> Panel:
     violins = [
         Switch(
-            go.Violin(
+            Violin(
                 x=[rule] * knobs.training_sets,
                 name=rule,
                 line={"color": COLOURS[i], "width": 1.5},
@@ -327,7 +327,7 @@ def _rate_panel(knobs: PerceptronKnobs) -> Panel:
     ladder = rates(knobs)
     drawn = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=ladder,
                 name=rule,
                 mode="lines+markers",

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -21,6 +20,7 @@ from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
+from core.traces import Bar, Scatter
 from core.training.parallel import Job, Setting, Worker, by_shards, room, team
 
 REPEATS, FEWEST = 15, 5  # how often each setting takes its turn, and the fewest medians that decide anything
@@ -346,18 +346,18 @@ def _lines_and_points(knobs: ScalingKnobs, picture: str) -> list[Switch]:
     x, traces = drawn(knobs), []
     for row, (kind, colour) in enumerate(zip(SERIES, (STRONG, WEAK), strict=True)):
         style: dict[str, Any] = {"color": colour, "dash": "dash", "width": 1.5}
-        line = go.Scatter(x=x, name=f"{kind}, model", mode="lines", line=style, meta={"label": f"{kind}, model"})
+        line = Scatter(x=x, name=f"{kind}, model", mode="lines", line=style, meta={"label": f"{kind}, model"})
         traces.append(Switch(line, {"y": (picture, 2 + row)}))
     for row, (kind, colour) in enumerate(zip(SERIES, (STRONG, WEAK), strict=True)):
         mark = {"color": colour, "size": 12 - 2 * row, "symbol": ("circle", "diamond")[row]}
-        traces.append(Switch(go.Scatter(x=x, name=f"{kind}, measured", mode="markers", marker=mark), {"y": (picture, row)}))  # fmt: skip
+        traces.append(Switch(Scatter(x=x, name=f"{kind}, measured", mode="markers", marker=mark), {"y": (picture, row)}))  # fmt: skip
     return traces
 
 
 def _speedup_panel(knobs: ScalingKnobs) -> Panel:
     x, last = drawn(knobs), drawn(knobs)[-1]
     laws = [
-        Switch(go.Scatter(x=x, name=law, mode="lines", line={"color": colour, "dash": "dot", "width": 1.5}), {"y": ("seconds_speedup", row)})
+        Switch(Scatter(x=x, name=law, mode="lines", line={"color": colour, "dash": "dot", "width": 1.5}), {"y": ("seconds_speedup", row)})
         for row, law, colour in ((4, "Amdahl", STRONG), (5, "Gustafson", WEAK))
     ]  # fmt: skip
     return Panel(
@@ -374,7 +374,7 @@ def _speedup_panel(knobs: ScalingKnobs) -> Panel:
 def _efficiency_panel(knobs: ScalingKnobs) -> Panel:
     spread = [
         Switch(
-            go.Scatter(x=np.repeat(drawn(knobs), 3), mode="lines", line={"color": colour, "width": 5}, opacity=0.35, hoverinfo="skip", showlegend=False),
+            Scatter(x=np.repeat(drawn(knobs), 3), mode="lines", line={"color": colour, "width": 5}, opacity=0.35, hoverinfo="skip", showlegend=False),
             {"y": ("seconds_quartiles", row)},
         )
         for row, colour in enumerate((STRONG, WEAK))
@@ -399,7 +399,7 @@ def _parts_panel(knobs: ScalingKnobs) -> Panel:
     x, traces = [str(n) for n in drawn(knobs)], []
     for row, (part, colour) in reversed(list(enumerate(zip(PARTS, PART_COLOURS, strict=True)))):
         for modelled in (False, True):
-            bar = go.Bar(
+            bar = Bar(
                 x=x,
                 name=f"{part}, model" if modelled else part,
                 legendgroup=part,
@@ -430,8 +430,8 @@ def _gradient_panel(knobs: ScalingKnobs) -> Panel:
         "Distance between both, relative to the gradient, at the start: nothing but rounding, however many share the batch.",
         [
             reference([1, x[-1]], [EQUAL, EQUAL], "equal below"),
-            Switch(go.Scatter(x=x, name="N shards, one process", mode="markers", marker=here), {"y": ("gradient", 0)}),
-            Switch(go.Scatter(x=x, name="N workers, all-reduce", mode="markers", marker=sent), {"y": ("gradient", 1)}),
+            Switch(Scatter(x=x, name="N shards, one process", mode="markers", marker=here), {"y": ("gradient", 0)}),
+            Switch(Scatter(x=x, name="N workers, all-reduce", mode="markers", marker=sent), {"y": ("gradient", 1)}),
         ],
         {
             "xaxis": _workers_axis(knobs),

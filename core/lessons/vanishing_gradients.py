@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.claims import Claim
@@ -22,6 +21,7 @@ from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.narrator import Diverges, Levels, Watch
 from core.nets import ACTIVATIONS, INITS, Init, normal
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
+from core.traces import Heatmap, Scatter, Trace
 from core.training.fleet import Fleet
 
 POINTS = 50  # as the notebook; its function is an image, so ours is our choice
@@ -331,10 +331,10 @@ def panels(knobs: GradientKnobs) -> list[Panel]:
     ]
 
 
-def _drawn(x: Array, name: str, number: int, mode: str = "lines", **style: Any) -> go.Scatter:
+def _drawn(x: Array, name: str, number: int, mode: str = "lines", **style: Any) -> Trace:
     """A line in the colour and dash of the `number`th series, with its name at its end."""
     line = {"color": COLOURS[number % len(COLOURS)], "dash": DASHES[number % len(DASHES)], **style}
-    return go.Scatter(x=x, name=name, mode=mode, line=line, marker={"size": 5}, meta={"label": name})
+    return Scatter(x=x, name=name, mode=mode, line=line, marker={"size": 5}, meta={"label": name})
 
 
 def _by_layer(layers: int, title: str, **more: Any) -> dict[str, Any]:
@@ -350,10 +350,8 @@ def _gradient_panel(knobs: GradientKnobs) -> Panel:
         traces.append(reference(layers, NOTEBOOK_GRADIENTS, "notebook: 15 layers, fitted", mode="lines+markers"))
     for i, (depth, name) in enumerate(zip(knobs.depths, series(knobs), strict=True)):
         now = _drawn(np.arange(1, depth + 2), name, i, "lines+markers")
-        fit = go.Scatter(
-            now, name="straight line at birth", mode="lines", meta={}, legendgroup="fit", showlegend=i == 0
-        )
-        fit.line = {"color": now.line.color, "width": 1, "dash": "dot"}
+        line = {**now["line"], "width": 1, "dash": "dot"}
+        fit = Scatter(now, name="straight line at birth", mode="lines", line=line, meta={}, legendgroup="fit", showlegend=i == 0)  # fmt: skip
         traces += [Switch(fit, {"y": ("birth_fit", i)}), Switch(now, {"y": ("gradients", i)})]
     return Panel(
         "Gradient by layer",
@@ -366,7 +364,7 @@ def _gradient_panel(knobs: GradientKnobs) -> Panel:
 def _history_panel(knobs: GradientKnobs) -> Panel:
     deepest, columns = max(knobs.depths), moments(knobs)
     powers = range(-12, 3, 2)
-    drawn = go.Heatmap(
+    drawn = Heatmap(
         x=columns,
         y=np.arange(1, deepest + 2),
         z=np.full((deepest + 1, len(columns)), np.nan),

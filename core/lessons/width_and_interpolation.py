@@ -11,7 +11,6 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core import data
@@ -22,6 +21,7 @@ from core.knobs import Knobs, knob, spell
 from core.lesson import Facts, Lesson, Mistake, Prediction
 from core.narrator import Diverges, Levels, Overfits, Reaches, Watch
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
+from core.traces import Scatter
 from core.training.online import SideBySide
 
 LADDER = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -191,7 +191,7 @@ def panels(knobs: WidthKnobs) -> list[Panel]:
 def _first_full_panel(knobs: WidthKnobs, seen: Sequence[tuple[int, int]]) -> Panel:
     dots = [
         Switch(
-            go.Scatter(
+            Scatter(
                 x=[width] * knobs.seeds,
                 name=name,
                 mode="markers",
@@ -228,14 +228,14 @@ def _ladder_panel() -> Panel:
     shades = [f"hsl({210 - 190 * i / (len(LADDER) - 1):.0f},65%,48%)" for i in range(len(LADDER))]
     grown = [
         Grow(
-            go.Scatter(name=f"rate {rate}", mode="lines+markers", line={"color": shade}, meta={"label": rate}),
+            Scatter(name=f"rate {rate}", mode="lines+markers", line={"color": shade}, meta={"label": rate}),
             "ladder_loss",
             i,
         )
         for i, (rate, shade) in enumerate(zip(rates, shades, strict=True))
     ]
     line = Still(
-        go.Scatter(
+        Scatter(
             x=[0, 1],
             y=[GUESSING, GUESSING],
             mode="lines",

@@ -16,6 +16,7 @@ from core.frames import Array
 from core.knobs import clip
 from core.panels import COLOURS, DASHES, Grow, Panel, Still, plain, see_through
 from core.runs.run import RUN_ID, Run, State
+from core.traces import Trace
 from core.ui.kept import kept
 from core.ui.run_json import Part, empty_figure
 
@@ -94,7 +95,7 @@ def _panels(part: Part) -> Sequence[Panel]:
 def lines_of(panel: Panel) -> list[str]:
     """The names of the lines that grow in a panel."""
     grown = (each.trace for each in panel.traces if isinstance(each, Grow))
-    return [str(trace.name) for trace in grown if trace.type == "scatter" and trace.name]
+    return [str(trace["name"]) for trace in grown if trace["type"] == "scatter" and trace.get("name")]
 
 
 def on_offer(panels: Sequence[Shared]) -> list[str]:
@@ -189,7 +190,7 @@ def _overlay(panels: Shared, names: Sequence[str]) -> tuple[Panel, list[int | No
     several = len(here) > 1  # then the dash tells the lines of a run apart, else it repeats the colour
     for i, panel in panels.items():
         for each in panel.traces:
-            name = str(each.trace.name or each.trace.legendgroup or "")  # a band belongs to the line of its group
+            name = str(each.trace.get("name") or each.trace.get("legendgroup", ""))  # a band is its group's
             if isinstance(each, Grow) and name in names:
                 label = f"{LETTERS[i]} {name}" if several else LETTERS[i]
                 dash = DASHES[(here.index(name) if several else i) % len(DASHES)]
@@ -200,16 +201,16 @@ def _overlay(panels: Shared, names: Sequence[str]) -> tuple[Panel, list[int | No
     return Panel(first.name, caption, traces, _layout(list(panels.values()))), owners
 
 
-def _dressed(trace: Any, colour: str, dash: str, label: str) -> Any:
+def _dressed(trace: Trace, colour: str, dash: str, label: str) -> Trace:
     """A trace in the colour of its run, with a dash and a label that tell its line."""
-    made = type(trace)(trace)
-    made.legendgroup = label
-    if made.fill:
-        made.fillcolor = see_through(colour)
-    if made.name:
-        made.update(name=label, meta={"label": label}, line={"color": colour, "dash": dash})
-    if made.name and "markers" in (made.mode or ""):
-        made.update(marker={"color": colour})
+    made: Trace = {**trace, "legendgroup": label}
+    if "fill" in made:
+        made["fillcolor"] = see_through(colour)
+    if "name" in made:
+        line = {**made.get("line", {}), "color": colour, "dash": dash}
+        made |= {"name": label, "meta": {**made.get("meta", {}), "label": label}, "line": line}
+        if "markers" in made.get("mode", ""):
+            made["marker"] = {**made.get("marker", {}), "color": colour}
     return made
 
 
@@ -227,11 +228,11 @@ def _references(panels: Sequence[Panel]) -> list[Still]:
 
 
 def _identity(each: Still) -> str:
-    return f"{each.trace.name}: {None if each.trace.y is None else list(each.trace.y)}"
+    return f"{each.trace.get('name')}: {list(each.trace.get('y', ()))}"
 
 
 def _length(each: Still) -> float:
-    numbers = [x for x in ([] if each.trace.x is None else each.trace.x) if isinstance(x, int | float)]
+    numbers = [x for x in each.trace.get("x", ()) if isinstance(x, int | float)]
     return max(numbers) - min(numbers) if numbers else 0.0
 
 

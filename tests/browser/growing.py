@@ -5,12 +5,12 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
-import plotly.graph_objects as go
 
 from core.frames import Frame
 from core.narrator import Diverges, Reaches
 from core.panels import COLOURS, Panel, Switch, lines, reference
 from core.runs.run import Run, State
+from core.traces import Bar, Scatter
 
 SERIES = [f"h={2**k}" for k in range(1, 11)]
 SPREAD = np.random.default_rng(0).normal(size=(4, 400))  # (pictures, dots)
@@ -26,10 +26,10 @@ def panels(few):
     """A headline chart, the same on a logarithmic axis, a chart with a fixed range, and two that switch."""
     series = SERIES[:few]
     dots = Switch(
-        go.Scatter(x=np.arange(400), mode="markers", name="weights", marker={"size": 4, "color": COLOURS[0]}),
+        Scatter(x=np.arange(400), mode="markers", name="weights", marker={"size": 4, "color": COLOURS[0]}),
         {"y": "spread"},
     )
-    sizes = Switch(go.Bar(x=series, name="size", marker={"color": COLOURS[2]}), {"y": "sizes"})
+    sizes = Switch(Bar(x=series, name="size", marker={"color": COLOURS[2]}), {"y": "sizes"})
     guess = reference([0, 1], [2.303, 2.303], "guessing: ln 10")
     return [
         lines("Train loss", "Mean cross-entropy on the training examples: the wider the net, the sooner it falls.",

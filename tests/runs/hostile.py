@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import plotly.graph_objects as go
 import torch
 
 from core.lesson import AnyLesson
@@ -34,6 +33,7 @@ from core.runs import bundle, packing
 from core.runs.bundle import BundleError
 from core.runs.run import Run, State
 from core.runs.store import Store
+from core.traces import Heatmap, Scatter
 from core.ui import run_json
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
@@ -47,8 +47,8 @@ Kind = Callable[[Run, Chance], bytes]
 
 
 def panels(knobs: TinyKnobs) -> list[Panel]:
-    rows = [Switch(go.Scatter(x=[0, 1], name=f"row {i}"), {"y": ("weights", i)}) for i in range(3)]
-    image = Panel("Weights", "All of them.", [Switch(go.Heatmap(), {"z": "weights"}), *rows])
+    rows = [Switch(Scatter(x=[0, 1], name=f"row {i}"), {"y": ("weights", i)}) for i in range(3)]
+    image = Panel("Weights", "All of them.", [Switch(Heatmap(), {"z": "weights"}), *rows])
     return [lines("Loss", "It falls.", "loss", ("a", "b"), x="pass", y="loss"), image]
 
 

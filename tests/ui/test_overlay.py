@@ -1,9 +1,9 @@
 """Several runs in one set of charts: whose points stand where, under which name, in which colour."""
 
+import copy
 from types import SimpleNamespace
 
 import numpy as np
-import plotly.graph_objects as go
 import pytest
 
 from core.frames import Frame
@@ -21,7 +21,7 @@ def panels(series, *, end=10, band=False, level=2.3, also=()):
     grown = lines(
         "Loss", "It falls. Dotted: theirs.", "loss", series, x="pass", y="nats", band=band, extra=[guess], **axes
     )
-    return [grown, Panel("Weights", "Now.", [Switch(go.Histogram(), {"x": "weights"})]), *also]
+    return [grown, Panel("Weights", "Now.", [Switch({"type": "histogram"}, {"x": "weights"})]), *also]
 
 
 LESSON = SimpleNamespace(title="Width", axis="pass")
@@ -131,9 +131,9 @@ def test_a_line_that_stands_alone_is_named_by_the_letter_of_its_run():
 def test_the_declared_panels_are_left_as_they_were():
     runs = one_lesson(run([0, 1]), run([0, 1], key="b" * 32))
     charts = runs[1].lesson.panels(runs[1].knobs)
-    before = [each.trace.to_json() for each in charts[0].traces]
+    before = copy.deepcopy([each.trace for each in charts[0].traces])
     compared(runs)
-    assert [each.trace.to_json() for each in charts[0].traces] == before
+    assert [each.trace for each in charts[0].traces] == before
 
 
 def test_what_cannot_be_overlaid_is_named():

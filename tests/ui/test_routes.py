@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import plotly
-import plotly.graph_objects as go
 import plotly.io
 import pytest
 from starlette.applications import Starlette
@@ -17,8 +16,9 @@ from starlette.applications import Starlette
 from core.frames import Frame, Recording
 from core.lessons import LESSONS
 from core.narrator import Diverges, Reaches
-from core.panels import COLOURS, Panel, Switch, lines, reference
+from core.panels import COLOURS, Panel, Still, Switch, lines, reference
 from core.runs.run import Run, State
+from core.traces import Scatter
 from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import ASSETS, asset, routes
 from core.ui.run_json import empty_figure, state
@@ -30,7 +30,7 @@ SERIES = [f"h={width}" for width in range(1, 11)]
 def charts(knobs):
     theirs = [reference([0, 1], [np.nan, 2.0], "theirs")]
     grown = lines("Loss", "It falls.", "loss", SERIES, x="pass", y="loss", extra=theirs)
-    return [grown, Panel("Weights", "Now.", [Switch(go.Scatter(mode="markers"), {"y": "weights"})])]
+    return [grown, Panel("Weights", "Now.", [Switch(Scatter(mode="markers"), {"y": "weights"})])]
 
 
 def watched(knobs):
@@ -125,15 +125,31 @@ def test_the_charts_come_empty_and_without_a_look_of_their_own():
     assert "bdata" not in json.dumps([trace for trace in figure["data"] if trace["name"] in SERIES])
 
 
-@pytest.mark.parametrize("slug", ["perceptron-and-hinge", "width-and-interpolation"])
-def test_the_empty_charts_are_what_the_panels_draw_of_no_frame(slug):
-    lesson = LESSONS[slug]
-    for panel in lesson.panels(lesson.presets["Classroom"]):
-        figure = panel.figure(Recording())
-        figure.layout.template = None
-        drawn = json.loads(plotly.io.to_json(figure, engine="json"))
-        drawn["layout"].setdefault("colorway", list(COLOURS))
-        assert empty_figure(panel) == drawn
+@pytest.mark.parametrize("slug", list(LESSONS))
+def test_the_empty_charts_are_what_plotlys_own_classes_make_of_the_panels(slug):
+    """They know each attribute and look at its value; what they would have otherwise, the browser would not draw."""
+    for knobs in LESSONS[slug].presets.values():
+        for panel in LESSONS[slug].panels(knobs):
+            figure = panel.figure(Recording())
+            figure.layout.template = None
+            drawn = json.loads(plotly.io.to_json(figure, engine="json"))
+            drawn["layout"].setdefault("colorway", list(COLOURS))
+            assert rounded(json.loads(json.dumps(empty_figure(panel), allow_nan=False))) == rounded(drawn)
+
+
+def rounded(value):
+    """Without the last digits of its numbers."""
+    if isinstance(value, dict):
+        return {name: rounded(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [rounded(each) for each in value]
+    return round(value, 12) if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("wrong", [{"colour": "red"}, {"line": {"width": "wide"}}, {"mode": 7}])
+def test_a_trace_that_plotly_would_not_draw_is_noticed(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Panel("p", "c", [Still(Scatter(x=[1], y=[1], **wrong))]).figure(Recording())
 
 
 def test_a_later_answer_has_only_what_is_new():
@@ -152,7 +168,7 @@ def test_marks_come_with_the_frames_from_which_on_they_are_known():
     for mark in whole:
         assert mark.keys() == {"frame", "x", "y", "label", "sentence", "lines"}
         ((panel, trace),) = mark["lines"]
-        assert run.lesson.panels(None)[panel].traces[trace].trace.name in SERIES
+        assert run.lesson.panels(None)[panel].traces[trace].trace["name"] in SERIES
         (delta,) = [entry for entry in state(run)["panels"][panel]["delta"] if entry["trace"] == trace]
         assert mark["y"] == delta["y"][int(mark["x"])]  # it stands on its line
     for since in range(9):
@@ -394,7 +410,7 @@ def test_the_chart_library_draws_every_kind_of_chart_of_a_lesson(slug):
     """Each kind that it draws has a module there, named like it, with a `plot` of its own."""
     library = CHART_LIBRARY.read_text(encoding="utf-8")
     kinds = {
-        each.trace.type
+        each.trace["type"]
         for knobs in LESSONS[slug].presets.values()
         for panel in LESSONS[slug].panels(knobs)
         for each in panel.traces
