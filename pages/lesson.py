@@ -4,6 +4,7 @@ from functools import partial
 
 import streamlit as st
 
+from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.ui import classroom, state
 from core.ui import lesson_parts as parts
@@ -20,13 +21,28 @@ def page(lesson: AnyLesson) -> "st.Page":
 def show(lesson: AnyLesson) -> None:
     """Draw a lesson."""
     knobs, sentence = knobs_now(lesson)
-    refusal = parts.press(lesson, knobs)
+    pressed = [parts.press(lesson, knobs)]
     parts.heading(lesson)
     knob_panel(lesson, knobs)
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:
         parts.missing_data(lesson, knobs)
+    run_and_what_it_shows(lesson, knobs, pressed)
+    classroom.link_for_class(lesson, knobs)
+    parts.neighbours(lesson, page)
+
+
+@st.fragment
+def run_and_what_it_shows(lesson: AnyLesson, knobs: Knobs | None, pressed: list[str]) -> None:
+    """Draw what follows from the knobs: half of the page, and all that changes where Run is pressed or a run ends.
+
+    Args:
+        lesson: whose page it is.
+        knobs: as they stand above, or None where they cannot be.
+        pressed: the refusal of what was pressed, "" for none, where the whole page is drawn; this part alone finds out.
+    """
+    refusal = pressed.pop() if pressed else parts.press(lesson, knobs)
     run = parts.shown_run(lesson, knobs)
     # Read once, ahead of everything that depends on it: a run may end while the page is drawn, and the player tells of
     # an end that this page has not drawn yet.
@@ -52,5 +68,3 @@ def show(lesson: AnyLesson) -> None:
     parts.theory_and_code(lesson)
     if run is not None:
         parts.take_home(run)
-    classroom.link_for_class(lesson, knobs)
-    parts.neighbours(lesson, page)

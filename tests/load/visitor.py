@@ -20,7 +20,11 @@ from websockets.exceptions import WebSocketException
 
 HOST = "127.0.0.1"
 PATIENCE = 180.0  # seconds after which an answer counts as none
-FINISHED = {ForwardMsg.FINISHED_SUCCESSFULLY, ForwardMsg.FINISHED_WITH_COMPILE_ERROR}
+FINISHED = {
+    ForwardMsg.FINISHED_SUCCESSFULLY,
+    ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY,
+    ForwardMsg.FINISHED_WITH_COMPILE_ERROR,
+}
 FILES = re.compile(rb'(?:src|href)="\./(static/[^"]+\.(?:js|css))"')
 ASSETS = re.compile(r"assets/[0-9a-f]+/[a-z.-]+")
 STATE = re.compile(rb'"state":"([a-z]+)"')
@@ -114,6 +118,8 @@ class Visitor:
         self._line: ClientConnection | None = None
         self._assets: set[str] = set()
         self._kept: dict[str, ForwardMsg] = {}
+        self._parts: dict[str, str] = {}  # key of a widget → the part of the page that is drawn when it is used
+        self._drawn = ""  # the part that is drawn now; "" here and above: all of it
 
     async def __aenter__(self) -> Self:
         return self
@@ -183,6 +189,8 @@ class Visitor:
             if key not in self.widgets:
                 raise Failed(f"{key} is not on the page")
             request.rerun_script.widget_states.widgets.add(id=self.widgets[key], **value)
+            request.rerun_script.fragment_id = self._parts[key]
+        self._drawn = request.rerun_script.fragment_id
         self.errors = []
         begun = time.perf_counter()
         try:
@@ -203,16 +211,17 @@ class Visitor:
             message = self._kept[message.ref_hash]
             kind = message.WhichOneof("type")
         if kind == "delta":
-            self._draw(message.delta.new_element)
+            self._draw(message.delta.new_element, message.delta.fragment_id)
         elif kind == "new_session":
-            self.widgets, self.shown = {}, None
+            stay = (key for key in self.widgets if self._drawn and self._parts[key] != self._drawn)
+            self.widgets, self.shown = {key: self.widgets[key] for key in stay}, None
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "page_not_found":
             raise Failed(f"{self.page}: no such page")
         return kind == "script_finished" and message.script_finished in FINISHED
 
-    def _draw(self, element: Any) -> None:
+    def _draw(self, element: Any, part: str) -> None:
         kind = element.WhichOneof("type")
         if kind == "exception":
             raise Failed(f"{self.page}: an exception on the screen: {element.exception.message}")
@@ -221,7 +230,8 @@ class Visitor:
         drawn = getattr(element, kind or "", None)
         name = getattr(drawn, "id", "")
         if name:
-            self.widgets[name.split("-", 2)[2]] = name  # $$ID-<hash>-<key>
+            key = name.split("-", 2)[2]  # $$ID-<hash>-<key>
+            self.widgets[key], self._parts[key] = name, part
         if kind == "bidi_component":
             self.shown = json.loads(element.bidi_component.json)
             self._assets |= set(ASSETS.findall(element.bidi_component.js_content))
@@ -249,6 +259,7 @@ class Visitor:
         name = f"player/{slug}"
         if name not in self.widgets:
             raise Failed(f"{name} is not on the page")
+        self._parts["finished"] = self._parts[name]
         self.widgets["finished"] = f"$$STREAMLIT_INTERNAL_KEY_{self.widgets[name]}__events"
         said = [{"event": "finished", "value": self.shown and self.shown["run"]}]
         await self.run("finished", json_trigger_value=json.dumps(said))
