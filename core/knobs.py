@@ -217,8 +217,8 @@ class Knobs(BaseModel):
 
     def changed_from(self, other: "Knobs") -> dict[str, Any]:
         """The knobs whose value differs from `other`'s, with the values they have here."""
-        before = dict(other)
-        return {name: value for name, value in self if before.get(name) != value}
+        before = vars(other)
+        return {name: value for name, value in vars(self).items() if before.get(name) != value}
 
     def difference(self, other: "Knobs") -> str:
         """The same in the reader's words: "learning rate = 0.1, Adam's ε = 1e-16"."""

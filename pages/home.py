@@ -13,7 +13,7 @@ st.markdown(
 )
 for start in range(0, len(CURRICULUM), 3):
     for column, lesson in zip(st.columns(3, gap="large"), CURRICULUM[start : start + 3], strict=False):
-        with column:
+        with column, cards.card(lesson.slug):
             usual = next(iter(lesson.presets.values()))
             stored = state.runner().store.nearest_listed(lesson, usual)
             cards.picture(stored.key if stored else None, f"A stored run of {lesson.title}, drawing itself")

@@ -60,7 +60,7 @@ class CutoutKnobs(Knobs):
     depth: int = knob(8, "layers of the net: 6n + 2", ge=8, le=56, stops=(8, 14, 20, 26, 32, 38, 44, 50, 56))
     shortcut: Shortcut = knob("padding", "what leads past a block that changes the size: nothing to learn, or the notebook's 1 × 1 convolution")  # fmt: skip
     shrink: int = knob(4, "side of the squares of pixels that are averaged before the net reads a view: 1 is the whole picture, 2 four times as quick", ge=1, le=4, stops=(1, 2, 3, 4))  # fmt: skip
-    examples: int = knob(2000, "pictures to learn from", ge=50, le=60_000, stops=(500, 1000, 2000, 4000, 10_000, 50_000))  # fmt: skip
+    examples: int = knob(2000, "pictures to learn from, at most as many as the set has", ge=50, le=60_000, stops=(500, 1000, 2000, 4000, 10_000, 50_000))  # fmt: skip
     tests: int = knob(1000, "unseen pictures that judge the nets", ge=50, le=10_000, stops=(500, 1000, 2000, 5000, 10_000))  # fmt: skip
     epochs: int = knob(2, "how often a net sees every picture, M views at a time", ge=1, le=200, stops=(1, 2, 3, 5, 10, 15, 20, 50, 100, 200))  # fmt: skip
     batch_size: int = knob(32, "B, the pictures of one step; with M views each a step reads M · B", ge=8, le=256, stops=(8, 16, 32, 64, 128, 256))  # fmt: skip

@@ -23,6 +23,7 @@ import math
 import re
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -61,6 +62,7 @@ Origin = Literal["runs", "gallery"]
 
 FRAMES = re.compile(r"frames(-[0-9a-f]{16})?\.npz")
 PATIENCE = 10.0  # seconds to wait for another process that writes
+SETTLED = 2 * 10**9  # ns after which a folder's time tells its next change from its last one
 MOST_LOADED = 256 * 2**20  # bytes of recordings kept in memory
 
 SAVING = ("The run is finished but could not be saved", "press Run again")
@@ -158,6 +160,8 @@ class Store(Keeper):
         self._index: dict[Path, tuple[Stamp | None, Listed | None]] = {}
         self._loaded: OrderedDict[Path, tuple[Stamp, Run, int]] = OrderedDict()
         self._held: dict[str, tuple[Path, int]] = {}
+        # Folder of a lesson's runs → its stamp when last looked through, and what was found.
+        self._listings: dict[Path, tuple[Stamp | None, list[Listed | None]]] = {}
         self._slug_of: dict[str, str] = {}  # of the keys that were found
 
     @classmethod
@@ -416,12 +420,31 @@ class Store(Keeper):
 
     def _listed(self, slug: str) -> Iterator[Listed]:
         for root, origin in self._roots:
-            for key in self._seen(root / slug):
-                if RUN_ID.fullmatch(key) and (found := self._offer(root / slug / key, origin, self._entry)):
-                    yield found
+            yield from filter(None, self._listed_in(root / slug, origin))
+
+    def _listed_in(self, folder: Path, origin: Origin) -> Iterator[Listed | None]:
+        """What lies there by the name of a run; None where it cannot be read now."""
+        for key in self._seen(folder):
+            if RUN_ID.fullmatch(key):
+                yield self._offer(folder / key, origin, self._entry)
+
+    def _known(self, slug: str) -> Iterator[Listed]:
+        """As `_listed`, by what was found last where no run came or went since: each look at a page asks for this."""
+        for root, origin in self._roots:
+            folder = root / slug
+            stamp: Stamp | None = None
+            with suppress(OSError):  # a disk that fails: what can be read is shown
+                stamp = self.files.stamp(folder)  # before it is looked through: what comes meanwhile makes a newer one
+            last = self._listings.get(folder)
+            if stamp is None or last is None or last[0] != stamp:
+                last = stamp, list(self._listed_in(folder, origin))
+                # A second change within a moment may leave the same stamp, and what cannot be read now may be later.
+                if stamp is not None and time.time_ns() - stamp[0] > SETTLED and last[1] and None not in last[1]:
+                    self._listings[folder] = last
+            yield from filter(None, last[1])
 
     def _by_distance(self, lesson: AnyLesson, knobs: Knobs) -> Sequence[Listed]:
-        found = [each for each in self._listed(lesson.slug) if each.manifest.revision == lesson.revision]
+        found = [each for each in self._known(lesson.slug) if each.manifest.revision == lesson.revision]
         return sorted(found, key=lambda each: (len(each.knobs.changed_from(knobs)), -each.created.timestamp()))
 
     def _offer(self, folder: Path, origin: Origin, read: Callable[[Path, Origin], T | None]) -> T | None:

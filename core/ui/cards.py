@@ -4,11 +4,17 @@ import re
 from html import escape
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.claims import SIGNS, Claim
 from core.knobs import spell
 from core.lesson import Facts
 from core.runs.store import Listed
+
+
+def card(key: str) -> DeltaGenerator:
+    """A field for a picture and links below it: a press on the picture is one on the first of them."""
+    return st.container(key=f"card-{key}", gap="small")
 
 
 def picture(key: str | None, alt: str) -> None:

@@ -57,10 +57,11 @@ def show(runs: Sequence[Listed], page: Callable[[AnyLesson], Any], compare: "st.
 
 def _card(run: Listed, page: Callable[[AnyLesson], Any]) -> None:
     lesson, name = run.lesson, run.lesson.name_of(run.knobs)
-    cards.picture(run.key, f"{lesson.title}, {name}, drawing itself")
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.page_link(page(lesson), label=f"**{name}**", query_params=state.link_to(lesson, run.knobs, run.key))
-        st.page_link(page(lesson), label="Change a knob", query_params=state.knobs_in_link(lesson, run.knobs))
+    with cards.card(run.key):
+        cards.picture(run.key, f"{lesson.title}, {name}, drawing itself")
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.page_link(page(lesson), label=f"**{name}**", query_params=state.link_to(lesson, run.knobs, run.key))
+            st.page_link(page(lesson), label="Change a knob", query_params=state.knobs_in_link(lesson, run.knobs))
     claims = [Claim.of(each) for each in run.claims]
     st.caption(f"claims {cards.tally(claims)} · {cards.trained(run)}{cards.badge(run)}")
     st.caption(cards.headline_facts(run.facts))

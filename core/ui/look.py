@@ -19,12 +19,17 @@ EVERYWHERE = """
 [data-testid="stCaptionContainer"] { opacity: .78; }
 /* The theme's blue is for white type on it; as type on the page's own ground it takes these two. */
 [data-testid="stSliderThumbValue"] p, button[data-selected="true"] p { color: light-dark(#155a96, #7fbcf2); }
-.gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 0; }
-.gl-files a { color: light-dark(#155a96, #7fbcf2); }
+.gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; margin: 0; }
+.gl-files a { color: inherit; }
 .gl-card { display: block; border-radius: .5rem; overflow: hidden; background: rgba(128,140,155,.10); }
 .gl-card img { display: block; width: 100%; aspect-ratio: 16 / 9; }
-.gl-files { display: flex; flex-wrap: wrap; gap: .3rem 1.5rem; }
-.gl-files a { color: inherit; }
+/* The first link below a picture reaches over it. */
+[class*="st-key-card-"] { position: relative; }
+[class*="st-key-card-"] :is([data-testid="stElementContainer"], [data-testid="stLayoutWrapper"],
+  [data-testid="stHorizontalBlock"], [data-testid="stPageLink"]) { position: static; }
+[class*="st-key-card-"] [data-testid="stElementContainer"]:nth-child(1 of :has(a)) a::after {
+  content: ""; position: absolute; top: 0; left: 0; width: 100%; aspect-ratio: 16 / 9;
+}
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
 .gl-qr { display: block; max-width: 100%; border-radius: .5rem; background: #fff; }
 .gl-invited { margin: .6rem 0 0; text-align: center; font-size: clamp(1.4rem, 5vw, 2.6rem); line-height: 1.3; }

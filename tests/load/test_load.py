@@ -1,8 +1,13 @@
 """A class without browsers, in short; `make load` takes ten minutes for each of two classes."""
 
+import asyncio
+
 import pytest
 
+from core.lessons import LESSONS
+from core.ui.state import knobs_in_link
 from tests.load import classroom
+from tests.load.visitor import Visitor
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +25,29 @@ def test_a_class_at_work_loses_no_session_and_no_run(server):
     assert len(tally.refreshes) > 8
     assert classroom.lost(server, tally) == []
     assert max(tally.scripts) < 30.0
+
+
+def test_a_press_of_run_draws_what_follows_from_the_knobs_and_not_the_knobs(server):
+    lesson = LESSONS["dying-relu"]
+    width, player = "dying-relu/width", "player/dying-relu"
+
+    async def visit():
+        async with Visitor(server.port, lesson.slug, knobs_in_link(lesson, classroom.small(lesson))) as visitor:
+            await visitor.open()
+            assert {width, player, "run"} <= visitor.drawn
+            await visitor.press("run")
+            assert {player, "run"} <= visitor.drawn
+            assert width not in visitor.drawn
+            assert width in visitor.widgets
+            while await visitor.look() != "done":
+                await asyncio.sleep(0.1)
+            await visitor.finished(lesson.slug)
+            assert player in visitor.drawn
+            assert width not in visitor.drawn
+            await visitor.turn("dying-relu/seed", 77)
+            assert {width, player, "run"} <= visitor.drawn
+
+    asyncio.run(visit())
 
 
 def test_a_rush_of_browsers_is_served(server):

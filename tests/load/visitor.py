@@ -101,6 +101,7 @@ class Visitor:
 
     Attributes:
         widgets: key → id of what stands on the page.
+        drawn: keys of those that the last run of its script drew.
         shown: what the player was told of the run on the page; None where there is none.
         errors: what the page said in red in the last run of its script.
         script_seconds: how long each run of the script took, from the request to its last word.
@@ -111,6 +112,7 @@ class Visitor:
         self.port, self.page, self.query = port, page, urlencode(query)
         self.files = Files(port)
         self.widgets: dict[str, str] = {}
+        self.drawn: set[str] = set()
         self.shown: dict[str, Any] | None = None
         self.errors: list[str] = []
         self.script_seconds: list[float] = []
@@ -119,7 +121,7 @@ class Visitor:
         self._assets: set[str] = set()
         self._kept: dict[str, ForwardMsg] = {}
         self._parts: dict[str, str] = {}  # key of a widget → the part of the page that is drawn when it is used
-        self._drawn = ""  # the part that is drawn now; "" here and above: all of it
+        self._part = ""  # the part that is drawn now; "" here and above: all of it
 
     async def __aenter__(self) -> Self:
         return self
@@ -190,8 +192,8 @@ class Visitor:
                 raise Failed(f"{key} is not on the page")
             request.rerun_script.widget_states.widgets.add(id=self.widgets[key], **value)
             request.rerun_script.fragment_id = self._parts[key]
-        self._drawn = request.rerun_script.fragment_id
-        self.errors = []
+        self._part = request.rerun_script.fragment_id
+        self.errors, self.drawn = [], set()
         begun = time.perf_counter()
         try:
             async with asyncio.timeout(PATIENCE):
@@ -213,7 +215,7 @@ class Visitor:
         if kind == "delta":
             self._draw(message.delta.new_element, message.delta.fragment_id)
         elif kind == "new_session":
-            stay = (key for key in self.widgets if self._drawn and self._parts[key] != self._drawn)
+            stay = (key for key in self.widgets if self._part and self._parts[key] != self._part)
             self.widgets, self.shown = {key: self.widgets[key] for key in stay}, None
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
@@ -232,6 +234,7 @@ class Visitor:
         if name:
             key = name.split("-", 2)[2]  # $$ID-<hash>-<key>
             self.widgets[key], self._parts[key] = name, part
+            self.drawn.add(key)
         if kind == "bidi_component":
             self.shown = json.loads(element.bidi_component.json)
             self._assets |= set(ASSETS.findall(element.bidi_component.js_content))

@@ -4,7 +4,9 @@ import errno
 import io
 import json
 import os
+import shutil
 import threading
+import time
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -167,6 +169,22 @@ def test_a_list_reads_each_manifest_once(tmp_path):
     store.list()
     store.list()
     assert len(reads) == 5
+
+
+def test_the_nearest_run_is_looked_for_among_those_that_are_there_now(tmp_path):
+    store = store_at(tmp_path)
+    folder = store.runs / LESSON.slug
+    commit(store, trained(1))
+    for seed in (2, 3):
+        long_ago = time.time_ns() - 10**12 + seed
+        os.utime(folder, ns=(long_ago, long_ago))  # nothing has come or gone for a while: what is there is known
+        assert store.nearest(LESSON, TinyKnobs(seed=seed)).knobs.seed < seed
+        commit(store, trained(seed))
+        assert store.nearest(LESSON, TinyKnobs(seed=seed)).knobs.seed == seed
+    os.utime(folder, ns=(long_ago + 1, long_ago + 1))
+    assert store.nearest(LESSON, TinyKnobs(seed=3)).knobs.seed == 3
+    shutil.rmtree(folder_of(store, trained(3)))
+    assert store.nearest(LESSON, TinyKnobs(seed=3)).knobs.seed < 3
 
 
 def test_the_nearest_run_differs_in_the_fewest_knobs(tmp_path):
