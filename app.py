@@ -75,6 +75,8 @@ except (CodeError, AddressError) as error:
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
-    routes=routes(state.runner),
-    middleware=[Middleware(Gate, door=state.door), Middleware(Frontend, folder=Path(st.__file__).parent / "static")],
+    middleware=[
+        Middleware(Gate, door=state.door),
+        Middleware(Frontend, folder=Path(st.__file__).parent / "static", routes=routes(state.runner)),
+    ],
 )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import streamlit
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from core.ui.frontend import Frontend
 from core.ui.routes import packed
@@ -20,7 +22,11 @@ async def behind(scope, receive, send):
     await send({"type": "http.response.body", "body": BEHIND.encode()})
 
 
-FRONTEND = Frontend(behind, FOLDER)
+async def hello(request):
+    return PlainTextResponse(f"hello {request.path_params['name']}")
+
+
+FRONTEND = Frontend(behind, FOLDER, [Route("/hello/{name}", hello)])
 
 
 def ask(path, method="GET", takes="gzip, deflate, br"):
@@ -49,6 +55,11 @@ def test_a_file_comes_packed_and_is_the_one_on_disk(file, kind):
     assert headers["content-encoding"] == "gzip"
     assert headers["content-type"].startswith(kind)
     assert "immutable" in headers["cache-control"]
+
+
+def test_our_own_routes_are_answered_and_no_others():
+    assert ask("/hello/you")[1] == b"hello you"
+    assert ask("/hello")[1] == ask("/hello/you/too")[1] == ask("/hello/you", "POST")[1] == BEHIND.encode()
 
 
 def test_who_cannot_unpack_it_gets_it_from_the_app():
