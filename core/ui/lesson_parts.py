@@ -96,10 +96,8 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     where = {"gallery": "from the gallery", "runs": "from the cache", "live": "this run"}[run.origin]
     where = "imported from another server" if run.imported else where
     if knobs is None or run.knobs == knobs:
-        if run.state is State.QUEUED:
-            return "In line: it starts by itself."
-        if run.state is State.RUNNING:
-            return "Shown: this run, as it trains."
+        if not run.state.final:  # the player says whether it waits or trains: it looks again and again
+            return "Shown: this run. It starts by itself and grows here."
         return f"Shown: {where}, {as_text(run.device)}."
     which = "the run before" if run.origin == "live" else f"the nearest run, {where}"
     return f"Shown: {which}, with {run.knobs.difference(knobs)}. Press Run for yours."

@@ -201,6 +201,16 @@ def test_the_runs_page_finds_a_run_by_its_link(base, page):
     page.get_by_text("· done").first.wait_for(timeout=WAIT)
 
 
+def test_a_press_on_the_picture_of_a_card_opens_what_it_shows(base, page):
+    for path, opens in (("/gallery", "**/*run=*"), ("/", "**/dying-relu*")):
+        page.goto(f"{base}{path}")
+        picture = page.locator(".gl-card img").nth(2)
+        picture.scroll_into_view_if_needed(timeout=WAIT)
+        box = picture.bounding_box()
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.wait_for_url(opens, timeout=WAIT)
+
+
 def test_a_run_is_taken_from_one_server_to_another_and_text_of_others_stays_text(base, page, tmp_path):
     page.goto(f"{base}/width-and-interpolation")
     page.get_by_text("Take it home").click(timeout=WAIT)
