@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.knobs import clip
-from core.runs.files import Files
+from core.runs.files import Files, Stamp
 from core.runs.run import RUN_ID
 
 MANIFEST, LOCK = "run.json", ".lock"
@@ -96,10 +96,11 @@ class Keeper:
     def __init__(self, written: Path, files: Files, patience: float, most: float = math.inf) -> None:
         self.runs, self.aside = written / "runs", written / ASIDE
         self.files, self.patience, self.most = files, patience, most
+        self._sizes: dict[Path, tuple[int, int]] = {}  # folder that counts → which one that was, and its bytes
 
     @property
     def taken(self) -> int:
-        """The bytes that all runs of this machine take now, those set aside too. Looks at every file."""
+        """The bytes that all runs of this machine take now, those set aside too. Looks at every run."""
         with suppress(OSError):
             return sum(each.size for each in self._kept())
         return 0
@@ -186,9 +187,15 @@ class Keeper:
             for slug in self._names(top):
                 for name in self._names(top / slug) if not slug.startswith(".") else ():
                     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-                        size = self.files.size(folder := top / slug / name)
-                        if stamp := self.files.stamp(folder):
-                            yield Kept(folder, size, stamp[0], top == self.aside)
+                        if stamp := self.files.stamp(folder := top / slug / name):
+                            yield Kept(folder, self._size(folder, stamp), stamp[0], top == self.aside)
+
+    def _size(self, folder: Path, stamp: Stamp) -> int:
+        """The bytes of a folder that counts: looked at once, since what comes in its place is another folder."""
+        known = self._sizes.get(folder)
+        if known is None or known[0] != stamp[2]:
+            known = self._sizes[folder] = stamp[2], self.files.size(folder)
+        return known[1]
 
     def _let_go(self, going: Sequence[Kept]) -> None:
         """Out of sight by one rename each, and only then deleted: a run is there whole or not at all."""
@@ -196,6 +203,7 @@ class Keeper:
         self.files.make_folder(partial)
         for number, each in enumerate(going):
             self.files.rename(each.folder, partial / f"gone-{number}")
+            self._sizes.pop(each.folder, None)
             level = logging.WARNING if each.aside else logging.INFO
             log.log(level, "%s goes to make room for new runs (GRADIENT_LAB_QUOTA)", each.folder)
         self._sweep(self.runs)

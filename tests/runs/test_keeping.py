@@ -61,6 +61,15 @@ def test_the_run_that_nobody_has_used_for_longest_goes(tmp_path):
     assert [each.knobs.seed for each in store_at(tmp_path).list() if each.knobs.seed < 4] == [0]
 
 
+def test_a_run_in_anothers_place_counts_with_its_own_size(tmp_path):
+    store = filled(tmp_path, seeds=(1, 2))
+    store.most = 1e9
+    assert store.taken == taken(store)
+    for extra in (400, 3, 0):
+        commit(store, trained(1, extra=extra), fresh=True)
+        assert store.taken == taken(store)
+
+
 def test_only_as_many_go_as_must(tmp_path):
     store = filled(tmp_path, seeds=range(6), room=6)
     commit(store, trained(9, extra=400))
