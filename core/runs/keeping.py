@@ -96,7 +96,9 @@ class Keeper:
     def __init__(self, written: Path, files: Files, patience: float, most: float = math.inf) -> None:
         self.runs, self.aside = written / "runs", written / ASIDE
         self.files, self.patience, self.most = files, patience, most
-        self._sizes: dict[Path, tuple[int, int]] = {}  # folder that counts → which one that was, and its bytes
+        self._sizes: dict[
+            Path, tuple[Stamp, int]
+        ] = {}  # folder that counts → its stamp when last looked at, and its bytes
 
     @property
     def taken(self) -> int:
@@ -191,10 +193,10 @@ class Keeper:
                             yield Kept(folder, self._size(folder, stamp), stamp[0], top == self.aside)
 
     def _size(self, folder: Path, stamp: Stamp) -> int:
-        """The bytes of a folder that counts: looked at once, since what comes in its place is another folder."""
+        """The bytes of a folder that counts, looked at again only if something came or went in it."""
         known = self._sizes.get(folder)
-        if known is None or known[0] != stamp[2]:
-            known = self._sizes[folder] = stamp[2], self.files.size(folder)
+        if known is None or known[0] != stamp:
+            known = self._sizes[folder] = stamp, self.files.size(folder)
         return known[1]
 
     def _let_go(self, going: Sequence[Kept]) -> None:
