@@ -23,6 +23,7 @@ from core.ui import state
 from core.ui.cards import as_text
 from core.ui.folded import folded
 from core.ui.look import COMPARE_ICON
+from core.ui.player import player
 from core.ui.replay import provenance
 from core.ui.state import HUNT, PREDICTION
 
@@ -46,6 +47,44 @@ def projector_switch() -> None:
     if on != state.projector():
         state.set_projector(on)
         st.rerun()
+
+
+@st.fragment
+def run_and_what_it_shows(lesson: AnyLesson, knobs: Knobs | None, pressed: list[str], compare: "st.Page") -> None:
+    """Draw what follows from the knobs: half of the page, and all that changes where Run is pressed or a run ends.
+
+    Args:
+        lesson: whose page it is.
+        knobs: as they stand above, or None where they cannot be.
+        pressed: the refusal of what was pressed, "" for none, where the whole page is drawn; this part alone finds out.
+        compare: where runs are compared.
+    """
+    refusal = pressed.pop() if pressed else press(lesson, knobs)
+    run = shown_run(lesson, knobs)
+    # Read once, ahead of everything that depends on it: a run may end while the page is drawn, and the player tells of
+    # an end that this page has not drawn yet.
+    known = None if run is None else run.state
+    run_bar(lesson, knobs, run, refusal, compare)
+    predict(lesson, run)
+    if run is None:
+        st.info("Nothing has been run here yet. Press Run.", icon=":material/play_arrow:")
+    else:
+        verdict_on_run(lesson, run)
+        earlier, what_changed = earlier_run(lesson, run)
+        player(
+            run.key,
+            key=f"player/{lesson.slug}",
+            state=known,
+            frame=state.frame_in_link(),
+            ghost=earlier,
+            ghost_text=what_changed,
+            projector=state.projector(),
+        )
+        claims(run)
+    hunt(lesson)
+    theory_and_code(lesson)
+    if run is not None:
+        take_home(run)
 
 
 def press(lesson: AnyLesson, knobs: Knobs | None) -> str:
