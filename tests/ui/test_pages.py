@@ -112,11 +112,11 @@ def test_run_trains_shows_claims_and_the_link_finds_it_again():
 
 
 def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monkeypatch):
-    from pages import lesson as page
+    from core.ui import lesson_parts as parts
 
     known = []
-    monkeypatch.setattr(page, "player", lambda run_key, **said: known.append(said["state"]))
-    draw = page.parts.run_bar
+    monkeypatch.setattr(parts, "player", lambda run_key, **said: known.append(said["state"]))
+    draw = parts.run_bar
 
     def ends_beside_it(lesson, knobs, run, *rest):
         draw(lesson, knobs, run, *rest)
@@ -124,7 +124,7 @@ def test_an_end_that_the_page_has_not_drawn_is_left_for_the_player_to_tell(monke
             state.runner().stop(run, None)
             assert state.runner().wait(run, LONG)
 
-    monkeypatch.setattr(page.parts, "run_bar", ends_beside_it)
+    monkeypatch.setattr(parts, "run_bar", ends_beside_it)
     at = lesson_page("dying-relu", nets="1000", epochs="50")
     at.button(key="run").click().run()
     assert state.runner().get(said(at, "run")).state is State.STOPPED
