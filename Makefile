@@ -2,7 +2,7 @@
 # make classroom   the same for a class: on the network, with a class code, a teacher's code and a QR code of the address
 # make test   pass everything: format, lint, types, tests (a real browser among them)
 # make bench  print the measured figures of the README again
-# make reliability   every promise at full length, in one table (hours); SHARE=0.01 for a quick look
+# make reliability   every promise at full length, in one table (an hour or two); SHARE=0.01 for a quick look
 # make load   two classes of 30 and 100 at work, a rush, a thousand who come and go; SECONDS=60 for each class, not 600
 
 PYTHON ?= python3
