@@ -96,9 +96,8 @@ class Keeper:
     def __init__(self, written: Path, files: Files, patience: float, most: float = math.inf) -> None:
         self.runs, self.aside = written / "runs", written / ASIDE
         self.files, self.patience, self.most = files, patience, most
-        self._sizes: dict[
-            Path, tuple[Stamp, int]
-        ] = {}  # folder that counts → its stamp when last looked at, and its bytes
+        # Folder that counts → its stamp when last looked at, and its bytes.
+        self._sizes: dict[Path, tuple[Stamp, int]] = {}
 
     @property
     def taken(self) -> int:

@@ -208,7 +208,7 @@ def _dressed(trace: Trace, colour: str, dash: str, label: str) -> Trace:
         made["fillcolor"] = see_through(colour)
     if "name" in made:
         line = {**made.get("line", {}), "color": colour, "dash": dash}
-        made |= {"name": label, "meta": {**made.get("meta", {}), "label": label}, "line": line}
+        made |= {"name": label, "meta": {"label": label}, "line": line}
         if "markers" in made.get("mode", ""):
             made["marker"] = {**made.get("marker", {}), "color": colour}
     return made

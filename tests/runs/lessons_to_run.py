@@ -56,6 +56,16 @@ def call_process(name: str) -> None:
     Path("/proc/self/comm").write_text(name)
 
 
+def not_to_be_cut_off(name: str) -> None:
+    """Take a while, and fail for good once it was cut off, as some imports and compilations do."""
+    if "CUT_OFF" in os.environ:
+        raise RuntimeError(f"{name} was cut off")
+    os.environ["CUT_OFF"] = "so far"
+    call_process(name)
+    time.sleep(0.3)
+    del os.environ["CUT_OFF"]
+
+
 def quiet(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
     """Says one thing and then nothing for a minute."""
     call_process("begun")

@@ -1,12 +1,9 @@
 """A function that takes a while to be compiled, and cannot be compiled again once that was cut off."""
 
-import os
-import time
-
 import numba
 from numba.extending import overload
 
-from tests.runs.lessons_to_run import call_process
+from tests.runs.lessons_to_run import not_to_be_cut_off
 
 
 def nothing() -> int:
@@ -16,12 +13,7 @@ def nothing() -> int:
 @overload(nothing)
 def _nothing():
     """What Numba asks for while it compiles."""
-    if "CUT_OFF" in os.environ:
-        raise RuntimeError("its compilation was cut off")
-    os.environ["CUT_OFF"] = "so far"
-    call_process("compiling")
-    time.sleep(0.3)
-    del os.environ["CUT_OFF"]
+    not_to_be_cut_off("compiling")
     return lambda: 0
 
 
