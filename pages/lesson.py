@@ -19,13 +19,13 @@ def page(lesson: AnyLesson) -> "st.Page":
 def show(lesson: AnyLesson) -> None:
     """Draw a lesson."""
     knobs, sentence = knobs_now(lesson)
-    pressed = [parts.press(lesson, knobs)]
+    refusal = parts.press(lesson, knobs)
     parts.heading(lesson)
-    knob_panel(lesson, knobs)
+    knob_panel(lesson, knobs, sentence)
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:
         parts.missing_data(lesson, knobs)
-    parts.run_and_what_it_shows(lesson, knobs, pressed, compare.page(page))
+    parts.run_and_what_it_shows(lesson, (knobs, refusal), compare.page(page))
     classroom.link_for_class(lesson, knobs)
     parts.neighbours(lesson, page)

@@ -124,7 +124,7 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
     """A link to this lesson that takes knobs and parts off the page; for the teacher alone."""
     if knobs is None or not state.teacher():
         return
-    with folded(f"{lesson.slug}/class", "For a class", ":material/groups:") as opened:
+    with folded(state.for_class(lesson), "For a class", ":material/groups:") as opened:
         if not opened:
             return
         st.caption(

@@ -1,9 +1,11 @@
 """The knobs of a lesson as widgets, derived from their declaration."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import streamlit as st
+from streamlit.errors import StreamlitAPIException
 
 from core.knobs import Knob, KnobError, Knobs, spell
 from core.lesson import AnyLesson
@@ -37,17 +39,35 @@ def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
         from_link, news = state.knobs_from_link(lesson)
         state.fix_by_link(lesson, from_link)
         state.fill_widgets(lesson, from_link)
+    knobs, wrong = knobs_as_turned(lesson)
+    return knobs, wrong or news
+
+
+def knobs_as_turned(lesson: AnyLesson) -> tuple[Knobs | None, str]:
+    """What the widgets say, which the link says then too; as `knobs_now`, for a page that stands already."""
+    knobs, wrong = _knobs_of_widgets(lesson)
+    if knobs is not None:
+        state.write_link(lesson, knobs)
+    return knobs, wrong
+
+
+def _knobs_of_widgets(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     values = {knob.name: state.knob_value(lesson, knob) for knob in lesson.knobs.declared()}
     try:
-        knobs = lesson.parse({name: value for name, value in values.items() if value is not None})
+        return lesson.parse({name: value for name, value in values.items() if value is not None}), ""
     except KnobError as error:
         return None, str(error)
-    state.write_link(lesson, knobs)
-    return knobs, news
 
 
-def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
-    """Draw presets and knobs; those of `current` are marked where a preset has them."""
+def knob_panel(lesson: AnyLesson, current: Knobs | None, sentence: str) -> None:
+    """Draw presets and knobs; those of `current` are marked where a preset has them.
+
+    Args:
+        lesson: whose knobs.
+        current: as they stand, or None where they cannot be.
+        sentence: what the page says of them below.
+    """
+    state.keep_look(lesson, _look(lesson, current, sentence))
     declared, hidden = lesson.knobs.declared(), state.hidden(lesson)
     offered = [knob for knob in declared if knob.name not in hidden]
     with st.container(horizontal=True, gap="small", vertical_alignment="center", key="presets"):
@@ -67,6 +87,22 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None) -> None:
     _fixed(lesson, [knob for knob in declared if knob.name in hidden])
 
 
+def _look(lesson: AnyLesson, knobs: Knobs | None, sentence: str) -> tuple[object, ...]:
+    """What decides how the page looks around its knobs: the marked presets, the data set, the sentence below."""
+    marked = [name for name, preset in lesson.presets.items() if preset == knobs]
+    return sentence, *marked, knobs is not None and lesson.dataset(knobs)
+
+
+def _turned(lesson: AnyLesson) -> None:
+    """Somebody turned a knob: draw what follows from the knobs, and all of the page only where more has changed.
+
+    The knobs are half of what there is to draw, and whoever turned one has it before their eyes as it is now.
+    """
+    if state.kept_look(lesson) == _look(lesson, *_knobs_of_widgets(lesson)) and not state.opened_for_class(lesson):
+        with suppress(StreamlitAPIException):  # that part does not stand yet: somebody was quicker than the page
+            st.rerun(state.what_follows(lesson))
+
+
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
     """What this link does not let the reader turn."""
     if knobs:
@@ -79,6 +115,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
     label = knob.label[0].upper() + knob.label[1:]
     help = knob.help[0].upper() + knob.help[1:] + "."
     kept: Any = {"key": state.widget_key(lesson, knob), "help": help, "persist_state": "session"}
+    kept |= {"on_change": _turned, "args": (lesson,)}
     value = state.knob_value(lesson, knob)
     if knob.kind == "list" and knob.choices:
         st.pills(label, knob.choices, selection_mode="multi", wrap=True, **kept)

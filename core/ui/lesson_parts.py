@@ -22,6 +22,7 @@ from core.scripts import has_script, script
 from core.ui import state
 from core.ui.cards import as_text
 from core.ui.folded import folded
+from core.ui.knob_panel import knobs_as_turned
 from core.ui.look import COMPARE_ICON
 from core.ui.player import player
 from core.ui.replay import provenance
@@ -49,21 +50,28 @@ def projector_switch() -> None:
         st.rerun()
 
 
-@st.fragment
-def run_and_what_it_shows(lesson: AnyLesson, knobs: Knobs | None, pressed: list[str], compare: "st.Page") -> None:
-    """Draw what follows from the knobs: half of the page, and all that changes where Run is pressed or a run ends.
+Known = tuple[Knobs | None, str]
+"""Knobs as they stand, or None where they cannot be; and why what was pressed was refused, "" where it was not."""
+
+
+def run_and_what_it_shows(lesson: AnyLesson, known: Known, compare: "st.Page") -> None:
+    """Draw what follows from the knobs: half of the page, and all that changes where one is turned, Run is pressed or
+    a run ends. Then this part is drawn alone.
 
     Args:
         lesson: whose page it is.
-        knobs: as they stand above, or None where they cannot be.
-        pressed: the refusal of what was pressed, "" for none, where the whole page is drawn; this part alone finds out.
+        known: what the page knows as it is drawn; this part alone finds out anew.
         compare: where runs are compared.
     """
-    refusal = pressed.pop() if pressed else press(lesson, knobs)
+    st.fragment(_run_and_what_it_shows, key=state.what_follows(lesson))(lesson, [known], compare)
+
+
+def _run_and_what_it_shows(lesson: AnyLesson, known: list[Known], compare: "st.Page") -> None:
+    knobs, refusal = known.pop() if known else _found_out(lesson)
     run = shown_run(lesson, knobs)
     # Read once, ahead of everything that depends on it: a run may end while the page is drawn, and the player tells of
     # an end that this page has not drawn yet.
-    known = None if run is None else run.state
+    seen = None if run is None else run.state
     run_bar(lesson, knobs, run, refusal, compare)
     predict(lesson, run)
     if run is None:
@@ -74,7 +82,7 @@ def run_and_what_it_shows(lesson: AnyLesson, knobs: Knobs | None, pressed: list[
         player(
             run.key,
             key=f"player/{lesson.slug}",
-            state=known,
+            state=seen,
             frame=state.frame_in_link(),
             ghost=earlier,
             ghost_text=what_changed,
@@ -85,6 +93,11 @@ def run_and_what_it_shows(lesson: AnyLesson, knobs: Knobs | None, pressed: list[
     theory_and_code(lesson)
     if run is not None:
         take_home(run)
+
+
+def _found_out(lesson: AnyLesson) -> Known:
+    knobs, _ = knobs_as_turned(lesson)
+    return knobs, press(lesson, knobs)
 
 
 def press(lesson: AnyLesson, knobs: Knobs | None) -> str:
@@ -138,6 +151,8 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
         if not run.state.final:  # the player says whether it waits or trains: it looks again and again
             return "Shown: this run. It starts by itself and grows here."
         return f"Shown: {where}, {as_text(run.device)}."
+    if not run.state.final:
+        return f"Shown: the run asked for, with {run.knobs.difference(knobs)}. When it has ended, press Run for yours."
     which = "the run before" if run.origin == "live" else f"the nearest run, {where}"
     return f"Shown: {which}, with {run.knobs.difference(knobs)}. Press Run for yours."
 

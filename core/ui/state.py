@@ -7,7 +7,7 @@ laptop finds the same page.
 import hashlib
 import os
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from typing import Any
 
 import streamlit as st
@@ -148,6 +148,32 @@ def knobs_in_link(lesson: AnyLesson, knobs: Knobs) -> dict[str, str]:
     """What a link says of these knobs: those that the first preset has otherwise."""
     usual = next(iter(lesson.presets.values()))
     return {name: link_text(value) for name, value in knobs.changed_from(usual).items()}
+
+
+def what_follows(lesson: AnyLesson) -> str:
+    """The name of the part of a lesson page that follows from its knobs, for whoever redraws it alone."""
+    return f"{lesson.slug}/what_follows"
+
+
+def keep_look(lesson: AnyLesson, look: Hashable) -> None:
+    """Note how the page of a lesson looks around its knobs."""
+    st.session_state[f"{lesson.slug}/look"] = look
+
+
+def kept_look(lesson: AnyLesson) -> Hashable:
+    """What `keep_look` noted when the page was last drawn as a whole."""
+    look: Hashable = st.session_state.get(f"{lesson.slug}/look")
+    return look
+
+
+def for_class(lesson: AnyLesson) -> str:
+    """The key of the part of a lesson page that makes a link for a class."""
+    return f"{lesson.slug}/class"
+
+
+def opened_for_class(lesson: AnyLesson) -> bool:
+    """Whether that part is open: it says the knobs too."""
+    return bool(st.session_state.get(for_class(lesson), False))
 
 
 def write_link(lesson: AnyLesson, knobs: Knobs) -> None:

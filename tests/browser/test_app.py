@@ -73,6 +73,25 @@ def test_run_grows_live_ends_with_claims_and_a_reload_finds_it(base, page):
     page.get_by_role("button", name="Run · instant").wait_for(timeout=WAIT)
 
 
+def test_a_turned_knob_leaves_the_page_standing_and_run_takes_it(base, page):
+    """Only what follows from the knobs is drawn again: nothing goes, and the next knob and Run know what was turned."""
+    page.goto(base + QUICK)
+    page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    knobs = page.locator("[data-testid=stSlider], [data-testid=stButtonGroup]")
+    stood, presets = knobs.count(), page.get_by_role("button", name="Classroom").count()
+    for width in ("8", "32"):
+        page.get_by_test_id("stButtonGroup").get_by_role("button", name=width, exact=True).click()
+    page.wait_for_url(re.compile("widths=4%2C16%2C8%2C32"), timeout=WAIT)
+    page.get_by_text("Press Run for yours").wait_for(timeout=WAIT)
+    assert knobs.count() == stood
+    assert page.get_by_role("button", name="Classroom").count() == presets
+    assert page.get_by_role("heading", level=1).count() == 1
+    press_run(page)
+    page.get_by_role("button", name="Run · instant").wait_for(timeout=WAIT)
+    (run,) = re.findall("run=([0-9a-f]{32})", page.url)
+    assert page.evaluate("(key) => fetch(`api/runs/${key}`).then((r) => r.text())", run).count("h=8") > 0
+
+
 def test_zoom_outlives_ten_refreshes_and_stop_ends_the_run_after_a_reload_too(base, page):
     page.goto(base + LONG)
     answers = []

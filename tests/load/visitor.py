@@ -120,8 +120,8 @@ class Visitor:
         self._line: ClientConnection | None = None
         self._assets: set[str] = set()
         self._kept: dict[str, ForwardMsg] = {}
-        self._parts: dict[str, str] = {}  # key of a widget → the part of the page that is drawn when it is used
-        self._part = ""  # the part that is drawn now; "" here and above: all of it
+        self._parts: dict[str, str] = {}  # key of a widget → the part of the page that it stands in; "": in none
+        self._before: tuple[dict[str, str], dict[str, Any] | None] = {}, None  # what stood there at the last start
 
     async def __aenter__(self) -> Self:
         return self
@@ -192,7 +192,6 @@ class Visitor:
                 raise Failed(f"{key} is not on the page")
             request.rerun_script.widget_states.widgets.add(id=self.widgets[key], **value)
             request.rerun_script.fragment_id = self._parts[key]
-        self._part = request.rerun_script.fragment_id
         self.errors, self.drawn = [], set()
         begun = time.perf_counter()
         try:
@@ -215,8 +214,12 @@ class Visitor:
         if kind == "delta":
             self._draw(message.delta.new_element, message.delta.fragment_id)
         elif kind == "new_session":
-            stay = (key for key in self.widgets if self._part and self._parts[key] != self._part)
+            self._before = self.widgets, self.shown
+            drawn = message.metadata.run.fragment_ids  # none: the whole page
+            stay = (key for key in self.widgets if drawn and self._parts[key] not in drawn)
             self.widgets, self.shown = {key: self.widgets[key] for key in stay}, None
+        elif kind == "script_finished" and message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+            self.widgets, self.shown = self._before  # a part was asked for instead: the page stays as it was
         elif kind == "page_info_changed":
             self.query = message.page_info_changed.query_string
         elif kind == "page_not_found":

@@ -176,8 +176,74 @@ def test_a_link_sets_the_knobs_and_the_page_writes_them_back():
     assert "Shown: the nearest run, from the gallery, with width = 2, initialization = he." in words(at)
     at.select_slider(key="dying-relu/width").set_value(6).run()
     assert said(at, "width") == "6"
-    at.select_slider(key="dying-relu/width").set_value(2).run()
+    at.run().select_slider(key="dying-relu/width").set_value(2).run()
     assert "width" not in at.query_params
+
+
+def whole(at: AppTest) -> bool:
+    """Whether all of the page was drawn the last time, from its question on."""
+    return bool(at.title)
+
+
+def test_a_turned_knob_redraws_what_follows_from_it_and_not_the_knobs():
+    at = lesson_page("dying-relu", width="4", init="glorot")
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    assert not at.exception
+    assert not whole(at)
+    assert knobs_on(at, RELU) == set()
+    assert "Shown: the nearest run, from the gallery, with width = 2, initialization = he." in words(at)
+    assert any(button.label.startswith("Run · ") for button in at.button)
+    assert said(at, "width") == "6"
+    assert at.run().select_slider(key="dying-relu/width").value == 6
+
+
+@pytest.mark.parametrize(
+    ("query", "turned"),
+    [({}, 6), ({"width": "6"}, 2)],
+    ids=["away from a preset", "to a preset"],
+)
+def test_a_knob_that_changes_which_preset_is_marked_redraws_the_page(query, turned):
+    at = lesson_page("dying-relu", **query)
+    at.select_slider(key="dying-relu/width").set_value(turned).run()
+    assert not at.exception
+    assert whole(at)
+    assert at.select_slider(key="dying-relu/width").value == turned
+
+
+def test_a_knob_that_changes_the_data_set_redraws_the_page(monkeypatch, tmp_path):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    at = lesson_page("width-and-interpolation", passes="7", dataset="digits")
+    at.segmented_control(key="width-and-interpolation/dataset").set_value("mnist").run()
+    assert not at.exception
+    assert whole(at)
+    assert "is not on this machine yet" in words(at)
+
+
+def test_a_sentence_on_the_knobs_comes_and_goes_with_what_it_is_about():
+    at = lesson_page("width-and-interpolation", passes="7")
+    at.pills(key="width-and-interpolation/widths").set_value([]).run()
+    assert "widths is empty" in words(at)
+    at.pills(key="width-and-interpolation/widths").set_value([8]).run()
+    assert not at.exception
+    assert "widths is empty" not in words(at)
+    assert not at.button(key="run").disabled
+
+
+def test_an_open_link_for_a_class_follows_the_knobs():
+    at = unfolded(lesson_page("dying-relu", width="4"), "dying-relu", "class")
+    assert "width=4" in at.code[-1].value
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    assert not at.exception
+    assert "width=6" in at.code[-1].value
+
+
+def test_a_knob_turned_before_the_page_stands_redraws_all_of_it(monkeypatch):
+    at = lesson_page("dying-relu", width="4")
+    monkeypatch.setattr("core.ui.state.what_follows", lambda lesson: "not drawn yet")
+    at.select_slider(key="dying-relu/width").set_value(6).run()
+    assert not at.exception
+    assert whole(at)
+    assert at.select_slider(key="dying-relu/width").value == 6
 
 
 def test_a_preset_sets_every_knob():
