@@ -27,7 +27,7 @@ def test_a_class_at_work_loses_no_session_and_no_run(server):
     assert max(tally.scripts) < 30.0
 
 
-def test_a_press_of_run_draws_what_follows_from_the_knobs_and_not_the_knobs(server):
+def test_run_and_a_turned_knob_draw_what_follows_from_the_knobs_and_not_the_knobs(server):
     lesson = LESSONS["dying-relu"]
     width, player = "dying-relu/width", "player/dying-relu"
 
@@ -45,6 +45,10 @@ def test_a_press_of_run_draws_what_follows_from_the_knobs_and_not_the_knobs(serv
             assert player in visitor.drawn
             assert width not in visitor.drawn
             await visitor.turn("dying-relu/seed", 77)
+            assert {player, "run"} <= visitor.drawn
+            assert width not in visitor.drawn
+            assert width in visitor.widgets
+            await visitor.press("dying-relu/preset/Classroom")
             assert {width, player, "run"} <= visitor.drawn
 
     asyncio.run(visit())
