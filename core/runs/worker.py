@@ -26,7 +26,7 @@ from core.lesson import AnyLesson
 from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine, Request, Stopped, trained
 from core.training import assorted, online
 
-NICE = 10  # while it trains, the pages come first
+NICE = 19  # the most there is: while it trains, the pages come first
 QUIET = 0.2  # seconds without a request after which there is time for a chore
 AGAIN = 0.02  # seconds to the next try to interrupt what must not be
 HALF_DONE = {"importlib", "numba", "llvmlite"}  # a module or a compiled function that they leave half there stays so

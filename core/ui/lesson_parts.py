@@ -270,14 +270,15 @@ def claims(run: Run) -> None:
         st.caption(f"Data: {run.manifest.data}.")  # not as they were published: said beside what is compared
     if run.state is State.STOPPED and run.recording.progress < 1.0:
         st.caption("This run was stopped: what only its end decides is not decided.")
-    st.markdown("\n\n".join(_claim(claim) for claim in run.claims))
+    few_words = state.projector()
+    st.markdown("\n\n".join(_claim(claim, few_words) for claim in run.claims))
 
 
-def _claim(claim: Claim) -> str:
+def _claim(claim: Claim, few_words: bool) -> str:
     """A claim as a paragraph."""
     colour = {"holds": "green", "does not hold": "red", "not decided": "gray"}[claim.verdict]
     lines = [f":{colour}-badge[{SIGNS[claim.verdict]} {claim.verdict}] &nbsp; **{claim.sentence}.**"]
-    if state.projector():  # a room reads few words
+    if few_words:  # for a room
         return f"{lines[0]} {claim.measured}"
     if claim.measured:
         lines.append(f"This run: {claim.measured}. Expected: {claim.expected} ({claim.source}).")

@@ -135,7 +135,7 @@ def link_is_news(lesson: AnyLesson) -> bool:
 
 
 def _said() -> dict[str, str]:
-    return {name: st.query_params[name] for name in st.query_params if name not in RESERVED}
+    return {name: text for name, text in st.query_params.to_dict().items() if name not in RESERVED}
 
 
 def knob_value(lesson: AnyLesson, knob: Knob) -> Any:
@@ -181,11 +181,11 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
     wanted = knobs_in_link(lesson, knobs)
     if hidden(lesson):
         wanted[HIDE] = ",".join(hidden(lesson))
-    for name in _said():
-        if name not in wanted:
-            del st.query_params[name]
+    said = _said()
+    for name in said.keys() - wanted.keys():
+        del st.query_params[name]
     for name, text in wanted.items():
-        if st.query_params.get(name) != text:
+        if said.get(name) != text:
             st.query_params[name] = text
     st.session_state[f"{lesson.slug}/link"] = wanted
 

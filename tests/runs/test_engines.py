@@ -115,7 +115,7 @@ def test_the_child_is_a_quiet_process_of_its_own_without_streamlit(in_process):
     pid, session, nice, threads, _, streamlit = record(in_process, "good", frames=1).picture("process")
     assert pid != os.getpid()
     assert session == pid
-    assert nice >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+    assert nice >= min(19, os.getpriority(os.PRIO_PROCESS, 0) + 19)
     assert threads == device.threads()
     assert not streamlit
 
