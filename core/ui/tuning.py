@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -19,7 +19,7 @@ from streamlit import config
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime import Runtime
 from streamlit.runtime.app_session import AppSession
-from streamlit.runtime.session_manager import SessionClientDisconnectedError
+from streamlit.runtime.session_manager import ActiveSessionInfo, SessionClientDisconnectedError
 
 # Objects made until Python looks for garbage among the youngest, such looks until it looks among older ones, and those
 # until a full one, at any moment. As they come (700, 10, 10) the first two take 3 % of the processor time of a class of
@@ -31,7 +31,6 @@ def tune() -> None:
     """All of it, once, when everything is loaded that stays."""
     send_at_once()
     look_up_options_once()
-    wake_once()
     hand_over_together()
     gc.collect()
     gc.freeze()  # what is loaded now stays: later collections need not look at it
@@ -61,18 +60,24 @@ def look_up_options_once() -> None:
 
 
 class Together:
-    """What other threads want done on an event loop: the first of them wakes it, and it does all that waits by then."""
+    """What other threads want done on an event loop: the first of them wakes it, and it does all that waits by then.
 
-    def __init__(self) -> None:
+    Args:
+        wake: has the loop call what it is given.
+        after: what the loop does when nothing waits any more.
+    """
+
+    def __init__(self, wake: Callable[[Callable[[], None]], None], after: Callable[[], None]) -> None:
+        self._wake, self._after = wake, after
         self._waiting: deque[Callable[[], None]] = deque()
         self._woken = False
 
-    def add(self, callback: Callable[[], None], wake: Callable[[Callable[[], None]], None]) -> None:
-        """Have it done, in the order of these calls. `wake` has the loop call what it is given, at once."""
+    def add(self, callback: Callable[[], None]) -> None:
+        """Have it done, in the order of these calls."""
         self._waiting.append(callback)
         if not self._woken:
             self._woken = True
-            wake(self._do)
+            self._wake(self._do)
 
     def _do(self) -> None:
         self._woken = False  # first: whoever adds from now on may be too late for the last look below
@@ -83,42 +88,55 @@ class Together:
             except Exception as error:  # as the loop does: what comes after it is done all the same
                 told = {"message": f"Exception in {callback!r}", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(told)
+        self._after()
 
 
-def wake_once() -> None:
-    """Let what a script draws wake the server's loop once for all that waits there, not twice for each element."""
-    call_soon, enqueued = AppSession._call_soon_on_event_loop, Runtime._enqueued_some_message
+def hand_over_together() -> None:
+    """Let what a script draws wake the server's loop once for all that waits there, and be sent then and there.
+
+    Streamlit wakes it twice for each element and keeps them for a loop of its own, one for all browsers, which lets
+    everything else have a turn after each. Such a turn lasts as long as Python lets a thread compute, a page has 50
+    elements, and all browsers wait: in a class of a hundred, one page in twenty was drawn 0.1 s before its end left.
+    """
+    call_soon, flush = AppSession._call_soon_on_event_loop, AppSession.flush_browser_queue
+    enqueued = Runtime._enqueued_some_message
 
     def call_together(session: AppSession, callback: Callable[[], None]) -> None:
-        together: Together = vars(session).setdefault("_together", Together())
-        together.add(callback, partial(call_soon, session))
+        together = vars(session).get("_together")
+        if together is None:  # two threads may come here at once
+            mine = Together(partial(call_soon, session), partial(hand_over, session))
+            together = vars(session).setdefault("_together", mine)
+        together.add(callback)
+
+    def hand_over(session: AppSession) -> None:
+        if (connected := _connected(session)) is not None:  # else it waits for a browser that may come back
+            _send(connected, flush(session))
+
+    def flush_to_the_last(session: AppSession) -> list[ForwardMsg]:
+        # What Streamlit's loop has from here it sends with turns between, and nothing newer may overtake it.
+        waiting = flush(session)
+        if (connected := _connected(session)) is None:
+            return waiting
+        _send(connected, waiting[:-1])
+        return waiting[-1:]
 
     def tell_once(runtime: Runtime) -> None:
         if not runtime._get_async_objs().need_send_data.is_set():
             enqueued(runtime)
 
     AppSession._call_soon_on_event_loop = call_together  # type: ignore[method-assign, assignment]
+    AppSession.flush_browser_queue = flush_to_the_last  # type: ignore[method-assign, assignment]
     Runtime._enqueued_some_message = tell_once  # type: ignore[method-assign, assignment]
 
 
-def hand_over_together() -> None:
-    """Let what waits for a browser be handed to its connection together.
+def _connected(session: AppSession) -> ActiveSessionInfo | None:
+    return Runtime.instance()._session_mgr.get_active_session_info(session.id)
 
-    Streamlit's loop, one for all browsers, lets everything else have a turn after each message, of which a page is 50.
-    While a page is drawn such a turn may last as long as Python lets a thread compute, and all browsers wait for it:
-    in a class of a hundred, one page in twenty was drawn 0.1 s before its end was sent.
-    """
-    flush = AppSession.flush_browser_queue
 
-    def handed_over(session: AppSession) -> list[ForwardMsg]:
-        waiting = flush(session)
-        runtime = Runtime.instance()
-        info = runtime._session_mgr.get_active_session_info(session.id)
-        if info is None:
-            return waiting
-        with suppress(SessionClientDisconnectedError):  # the loop hears of it by the last one
-            for message in waiting[:-1]:
-                runtime._send_message(info, message)
-        return waiting[-1:]
-
-    AppSession.flush_browser_queue = handed_over  # type: ignore[method-assign, assignment]
+def _send(connected: ActiveSessionInfo, messages: Sequence[ForwardMsg]) -> None:
+    runtime = Runtime.instance()
+    try:
+        for message in messages:
+            runtime._send_message(connected, message)
+    except SessionClientDisconnectedError:
+        runtime.disconnect_session(connected.session.id, client=connected.client)

@@ -76,13 +76,14 @@ def browser(monkeypatch):
     session, runtime, sent = Bare(), Runtime.__new__(Runtime), []
     for number in (1, 2, 3):
         session._browser_queue.enqueue(message(number))
-    info = SimpleNamespace(client=SimpleNamespace(write_forward_msg=sent.append), script_run_count=0)
+    client = SimpleNamespace(write_forward_msg=sent.append)
+    info = SimpleNamespace(session=session, client=client, script_run_count=0)
     runtime._session_mgr = SimpleNamespace(get_active_session_info={"session": info}.get)
     monkeypatch.setattr(Runtime, "_instance", runtime)
     return SimpleNamespace(session=session, sent=sent, info=info, runtime=runtime)
 
 
-def test_what_waits_for_a_browser_is_handed_over_together_and_in_order(browser):
+def test_what_waits_for_a_browser_is_sent_together_and_in_order(browser):
     tuning.hand_over_together()
     left = browser.session.flush_browser_queue()
     for each in left:  # Streamlit's loop sends what is left to it
@@ -92,20 +93,26 @@ def test_what_waits_for_a_browser_is_handed_over_together_and_in_order(browser):
     assert browser.session.flush_browser_queue() == []
 
 
-def test_streamlits_loop_hears_of_a_browser_that_has_gone(browser):
+def test_a_browser_that_has_gone_is_taken_leave_of_once(browser):
     def gone(message):
+        tried.append(message)
         raise SessionClientDisconnectedError
 
+    tried, left = [], []
     browser.info.client.write_forward_msg = gone
+    browser.runtime.disconnect_session = lambda session, client: left.append((session, client))
     tuning.hand_over_together()
-    assert browser.session.flush_browser_queue() == [message(3)]
+    assert browser.session.flush_browser_queue() == [message(3)]  # by which Streamlit's loop hears of it
+    assert tried == [message(1)]
+    assert left == [("session", browser.info.client)]
 
 
-def test_messages_of_a_session_without_a_browser_go_the_usual_way(browser):
+def test_what_a_session_without_a_browser_says_waits_for_one(browser):
     browser.runtime._session_mgr.get_active_session_info = lambda session: None
     tuning.hand_over_together()
-    assert browser.session.flush_browser_queue() == [message(1), message(2), message(3)]
+    asyncio.run(drawn(browser.session, 3))
     assert browser.sent == []
+    assert browser.session.flush_browser_queue() == [message(1), message(2), message(3)]
 
 
 def test_streamlits_loop_takes_from_each_session_what_is_tuned_here():
@@ -114,44 +121,60 @@ def test_streamlits_loop_takes_from_each_session_what_is_tuned_here():
     assert "self._enqueued_some_message" in inspect.getsource(Runtime)
 
 
-async def drawn(session, count, wakes):
-    """So many callbacks added by another thread while the loop is busy; what they did, once all have."""
-    loop, done, over = asyncio.get_running_loop(), [], asyncio.Event()
+async def drawn(session, count, more=None):
+    """Have another thread say so much while the loop is busy.
+
+    Returns how often the loop was woken, and what was done; `more` is called with each of it.
+    """
+    loop, wakes, done, over = asyncio.get_running_loop(), [], [], asyncio.Event()
 
     class Loop:
         def call_soon_threadsafe(self, callback):
             wakes.append(callback)
             loop.call_soon_threadsafe(callback)
 
-    session._event_loop = Loop()
+    def say(k):
+        done.append(k)
+        if more is not None:
+            more(k)
 
     def draw():
         for k in range(count):
-            session._call_soon_on_event_loop(lambda k=k: done.append(k))
+            session._call_soon_on_event_loop(lambda k=k: say(k))
         session._call_soon_on_event_loop(over.set)
 
+    session._event_loop = Loop()
     thread = threading.Thread(target=draw)
     thread.start()
-    thread.join()  # the loop is busy
+    thread.join()  # the loop is busy meanwhile
     await asyncio.wait_for(over.wait(), 30)
-    return done
+    return wakes, done
 
 
 def test_the_loop_is_woken_once_for_all_that_a_script_draws_meanwhile(browser):
-    tuning.wake_once()
+    tuning.hand_over_together()
     for _ in range(3):  # and again for what comes after
-        wakes = []
-        assert asyncio.run(drawn(browser.session, 50, wakes)) == list(range(50))
+        wakes, done = asyncio.run(drawn(browser.session, 50))
+        assert done == list(range(50))
         assert len(wakes) == 1
+
+
+def test_what_a_script_draws_is_sent_then_and_there(browser):
+    browser.session.flush_browser_queue()
+    tuning.hand_over_together()
+    asyncio.run(drawn(browser.session, 5, lambda k: browser.session._browser_queue.enqueue(message(k))))
+    assert browser.sent == [message(k) for k in range(5)]
+    assert browser.session.flush_browser_queue() == []
 
 
 def test_nothing_is_lost_between_two_threads_that_run_at_once():
     async def race():
-        loop, together, done = asyncio.get_running_loop(), tuning.Together(), []
+        done = []
+        together = tuning.Together(asyncio.get_running_loop().call_soon_threadsafe, lambda: None)
 
         def add():
             for k in range(20_000):
-                together.add(lambda k=k: done.append(k), loop.call_soon_threadsafe)
+                together.add(lambda k=k: done.append(k))
 
         await asyncio.to_thread(add)
         await asyncio.sleep(0.1)
@@ -162,15 +185,16 @@ def test_nothing_is_lost_between_two_threads_that_run_at_once():
 
 def test_what_goes_wrong_is_told_and_the_rest_is_done():
     async def with_a_fault():
-        loop, together, done, told = asyncio.get_running_loop(), tuning.Together(), [], []
+        loop, done, told = asyncio.get_running_loop(), [], []
         loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
-        together.add(lambda: 1 // 0, loop.call_soon_threadsafe)
-        together.add(lambda: done.append("after it"), loop.call_soon_threadsafe)
+        together = tuning.Together(loop.call_soon_threadsafe, lambda: done.append("at the end"))
+        together.add(lambda: 1 // 0)
+        together.add(lambda: done.append("after it"))
         await asyncio.sleep(0)
         return done, told
 
     done, told = asyncio.run(with_a_fault())
-    assert done == ["after it"]
+    assert done == ["after it", "at the end"]
     assert [type(error) for error in told] == [ZeroDivisionError]
 
 
@@ -183,7 +207,7 @@ def test_streamlits_loop_is_told_once_until_it_looks(browser):
 
     eventloop = SimpleNamespace(call_soon_threadsafe=call_soon_threadsafe)
     browser.runtime._async_objs = SimpleNamespace(eventloop=eventloop, need_send_data=need)
-    tuning.wake_once()
+    tuning.hand_over_together()
     for _ in range(3):
         browser.runtime._enqueued_some_message()
     assert told == [need.set]
