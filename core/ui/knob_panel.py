@@ -26,6 +26,7 @@ def presets(lesson: AnyLesson, current: Knobs | None) -> None:
 
 def _take(lesson: AnyLesson, knobs: Knobs) -> None:
     state.fill_widgets(lesson, knobs)
+    state.go_by_widgets(lesson)
     state.forget_run()
 
 
@@ -101,6 +102,7 @@ def _turned(lesson: AnyLesson) -> None:
     if state.kept_look(lesson) == _look(lesson, *_knobs_of_widgets(lesson)) and not state.opened_for_class(lesson):
         with suppress(StreamlitAPIException):  # that part does not stand yet: somebody was quicker than the page
             st.rerun(state.what_follows(lesson))
+    state.go_by_widgets(lesson)
 
 
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:

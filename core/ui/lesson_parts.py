@@ -228,6 +228,7 @@ def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
     other = knobs.model_copy(update={"dataset": "digits"})
     state.fix(lesson, other, state.hidden(lesson))
     state.fill_widgets(lesson, other)
+    state.go_by_widgets(lesson)
 
 
 def verdict_on_run(lesson: AnyLesson, run: Run) -> None:

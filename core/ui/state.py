@@ -126,12 +126,19 @@ def hidden(lesson: AnyLesson) -> Collection[str]:
 def link_is_news(lesson: AnyLesson) -> bool:
     """Whether the link says other knobs than this page last wrote there: somebody opened a link.
 
-    An empty link is no news to a session that has turned the knobs before: it comes from the menu.
+    An empty link is no news to a session that has turned the knobs before: it comes from the menu. Nor is any to
+    somebody who has just turned one: their browser may not have heard yet what this page wrote a moment ago.
     """
+    turned = st.session_state.pop(f"{lesson.slug}/turned", False)
     filled = all(widget_key(lesson, knob) in st.session_state for knob in lesson.knobs.declared())
     said = _said()
     empty = not said and "run" not in st.query_params
-    return not filled or (not empty and said != st.session_state.get(f"{lesson.slug}/link"))
+    return not filled or (not turned and not empty and said != st.session_state.get(f"{lesson.slug}/link"))
+
+
+def go_by_widgets(lesson: AnyLesson) -> None:
+    """Go by the widgets at the next look at the whole page. For callbacks: somebody has just set them."""
+    st.session_state[f"{lesson.slug}/turned"] = True
 
 
 def _said() -> dict[str, str]:

@@ -254,6 +254,26 @@ def test_a_preset_sets_every_knob():
     assert "width" not in at.query_params
 
 
+def test_what_is_set_before_the_browser_has_heard_of_the_link_stays():
+    def as_the_browser_knows_it(**query):
+        at.query_params.clear()
+        for name, value in query.items():
+            at.query_params[name] = value
+        return at
+
+    at = lesson_page("dying-relu", width="4")
+    at.button(key="dying-relu/preset/Done right").click().run()
+    as_the_browser_knows_it(width="4").button(key="dying-relu/preset/As the notebook ran it").click().run()
+    assert at.select_slider(key="dying-relu/depth").value == 10
+    assert said(at, "optimizer") == "nesterov"
+    as_the_browser_knows_it(width="4").select_slider(key="dying-relu/depth").set_value(5).run()
+    assert whole(at)  # no preset is marked any more
+    assert at.select_slider(key="dying-relu/depth").value == 5
+    as_the_browser_knows_it(width="4").run()  # and a link that somebody opens is heeded
+    assert at.select_slider(key="dying-relu/width").value == 4
+    assert at.select_slider(key="dying-relu/depth").value == RELU.presets["Classroom"].depth
+
+
 def runs_page() -> AppTest:
     def script() -> None:
         import streamlit as st
