@@ -25,6 +25,7 @@ from streamlit.runtime.session_manager import ActiveSessionInfo, SessionClientDi
 # until a full one, at any moment. As they come (700, 10, 10) the first two take 3 % of the processor time of a class of
 # a hundred, in stops of up to 48 ms, and a full one stops everybody for 0.15 s.
 SELDOM = 20_000, 20, 100_000
+MOST_AT_ONCE = 100  # messages handed to a connection; Streamlit takes one that has 500 before it for dead
 
 
 def tune() -> None:
@@ -110,22 +111,30 @@ def hand_over_together() -> None:
 
     def hand_over(session: AppSession) -> None:
         if (connected := _connected(session)) is not None:  # else it waits for a browser that may come back
-            _send(connected, flush(session))
+            _send(connected, next_few(session))
 
-    def flush_to_the_last(session: AppSession) -> list[ForwardMsg]:
+    def flush_but_one(session: AppSession) -> list[ForwardMsg]:
         # What Streamlit's loop has from here it sends with turns between, and nothing newer may overtake it.
-        waiting = flush(session)
+        few = next_few(session)
         if (connected := _connected(session)) is None:
-            return waiting
-        _send(connected, waiting[:-1])
-        return waiting[-1:]
+            return few
+        _send(connected, few[:-1])
+        return few[-1:]
+
+    def next_few(session: AppSession) -> list[ForwardMsg]:
+        waiting: list[ForwardMsg] = vars(session).setdefault("_waiting", [])
+        waiting += flush(session)
+        few, waiting[:] = waiting[:MOST_AT_ONCE], waiting[MOST_AT_ONCE:]
+        if waiting:
+            Runtime.instance()._enqueued_some_message()  # Streamlit's loop comes for more when it has had its rest
+        return few
 
     def tell_once(runtime: Runtime) -> None:
         if not runtime._get_async_objs().need_send_data.is_set():
             enqueued(runtime)
 
     AppSession._call_soon_on_event_loop = call_together  # type: ignore[method-assign, assignment]
-    AppSession.flush_browser_queue = flush_to_the_last  # type: ignore[method-assign, assignment]
+    AppSession.flush_browser_queue = flush_but_one  # type: ignore[method-assign, assignment]
     Runtime._enqueued_some_message = tell_once  # type: ignore[method-assign, assignment]
 
 

@@ -14,6 +14,7 @@ from streamlit.runtime import Runtime, app_session
 from streamlit.runtime.app_session import AppSession
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.session_manager import SessionClientDisconnectedError
+from streamlit.web.server.starlette.starlette_server_config import WEBSOCKET_MAX_SEND_QUEUE_SIZE
 
 from core.ui import tuning
 
@@ -91,6 +92,28 @@ def test_what_waits_for_a_browser_is_sent_together_and_in_order(browser):
     assert left == [message(3)]
     assert browser.sent == [message(1), message(2), message(3)]
     assert browser.session.flush_browser_queue() == []
+
+
+def test_no_connection_is_given_more_at_once_than_streamlit_lets_it_hold(browser):
+    browser.session.flush_browser_queue()
+    many = [message(k % 5) for k in range(2 * tuning.MOST_AT_ONCE + 50)]
+    for each in many:
+        browser.session._browser_queue.enqueue(each)
+    tuning.hand_over_together()
+    asked = []
+    browser.runtime._enqueued_some_message = lambda: asked.append(len(browser.sent))
+    asyncio.run(drawn(browser.session, 1))  # what a script draws: the first hundred are sent then and there
+    assert browser.sent == many[: tuning.MOST_AT_ONCE]
+    assert asked == [0]
+    for count in (tuning.MOST_AT_ONCE, 50):  # Streamlit's loop, which has been told that there is more
+        before = len(browser.sent)
+        (last,) = browser.session.flush_browser_queue()
+        browser.runtime._send_message(browser.info, last)
+        assert len(browser.sent) - before == count
+    assert browser.sent == many
+    assert asked == [0, tuning.MOST_AT_ONCE]
+    assert browser.session.flush_browser_queue() == []
+    assert 2 * tuning.MOST_AT_ONCE < WEBSOCKET_MAX_SEND_QUEUE_SIZE
 
 
 def test_a_browser_that_has_gone_is_taken_leave_of_once(browser):
