@@ -44,6 +44,16 @@ def expect_state(page, word):
 GROWN = "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + (t.x ? t.x.length : 0), 0)"
 
 
+def at_rest(element):
+    """Where an element stands on the screen, once nothing that loads above it moves it any more."""
+    before, box = None, element.bounding_box()
+    while box is None or box != before:
+        element.scroll_into_view_if_needed(timeout=WAIT)
+        element.page.wait_for_timeout(300)
+        before, box = box, element.bounding_box()
+    return box
+
+
 def points(page):
     """How many points the headline chart shows."""
     return page.evaluate(GROWN)
@@ -224,8 +234,7 @@ def test_a_press_on_the_picture_of_a_card_opens_what_it_shows(base, page):
     for path, opens in (("/gallery", "**/*run=*"), ("/", "**/dying-relu*")):
         page.goto(f"{base}{path}")
         picture = page.locator(".gl-card img").nth(2)
-        picture.scroll_into_view_if_needed(timeout=WAIT)
-        box = picture.bounding_box()
+        box = at_rest(picture)
         page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
         page.wait_for_url(opens, timeout=WAIT)
 
