@@ -89,9 +89,8 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None, sentence: str) -> None:
 
 
 def _look(lesson: AnyLesson, knobs: Knobs | None, sentence: str) -> tuple[object, ...]:
-    """What decides how the page looks around its knobs: the marked presets, the data set, the sentence below."""
-    marked = [name for name, preset in lesson.presets.items() if preset == knobs]
-    return sentence, *marked, knobs is not None and lesson.dataset(knobs)
+    """What decides how the page looks around its knobs: the sentence below, the marked preset, the data set."""
+    return (sentence,) if knobs is None else (sentence, lesson.preset_of(knobs), lesson.dataset(knobs))
 
 
 def _turned(lesson: AnyLesson) -> None:
