@@ -484,13 +484,14 @@ def test_another_run_takes_the_place_of_the_first(page, server):
 
 
 def test_when_it_goes_nothing_stays_behind(page, server):
-    visit(page, server, fresh("b"))
+    visit(page, server, fresh("1"))
     page.get_by_role("button", name="Take the player away").click()
     expect(page.locator(".gl-player")).to_have_count(0)
+    page.wait_for_timeout(1000)  # Streamlit tells it some time after it took it out of the page; until then it may ask
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(900)
+    page.wait_for_timeout(2000)
     assert [url for url in asked if "/api/runs/" in url] == []
     assert "frame" not in page.url
 
