@@ -16,6 +16,7 @@ from core.ui import state
 from core.ui.door import CodeError
 from core.ui.frontend import Frontend
 from core.ui.gate import Gate
+from core.ui.heard import hear_only_pages
 from core.ui.invitation import AddressError
 from core.ui.routes import routes
 from core.ui.tuning import tune
@@ -29,6 +30,7 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     runner = state.runner()
     for lesson in LESSONS.values():
         lesson.source()  # now, since no page waits and nothing else parses
+    hear_only_pages()
     tune()
     collector = asyncio.create_task(_collect())
     if invited is not None:

@@ -11,6 +11,9 @@ MOST_SECONDS = 3600.0
 MOST_GPU_SECONDS = 24 * 3600.0
 """Of a preset that says that it takes a GPU, on one: a paper's full recipe."""
 
+MOST_STUDENT_SECONDS = 300.0
+"""Of a run that a student asks for: all others wait for it."""
+
 MOST_BYTES = 4 * 2**30
 LATE, GRACE = 10.0, 120.0
 """A run is ended at so many times its estimate, and so many seconds more: estimates hold within 3×, and on a machine

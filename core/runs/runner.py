@@ -7,19 +7,19 @@ others stand in line, and askers take turns. A run is said to be done only when 
 import logging
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 
 import torch
 
 from core import data
-from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, Calibration, check, limit, spell_seconds
+from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, MOST_STUDENT_SECONDS, Calibration, check, limit, spell_seconds
 from core.device import pick
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
-from core.runs import bundle
 from core.runs.engines import Engine, EngineError, Stopped
 from core.runs.run import Run, State
 from core.runs.store import Store, StoreError
@@ -44,68 +44,94 @@ class Job:
 
     Attributes:
         run: what the pages see of it.
-        asker: whose turn it takes.
         device: where it will train.
         seconds: how long it will take, estimated.
         fresh: whether it replaces a stored run of the same key.
+        asker: in whose turn it trains; "" while it waits.
         stop: set once to end it.
     """
 
     run: Run
-    asker: str
     device: torch.device
     seconds: float
     fresh: bool
+    asker: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
 
 
 class Line:
-    """Who trains next. Askers take turns, first the one whose last turn is longest ago; each asker's jobs keep order.
+    """Who trains next. Askers take turns, first the one whose last turn is longest ago; each keeps their own order.
 
-    Not safe to use from several threads.
+    What several wait for trains in the turn of the first of them, whoever asked first: nobody stands behind another's
+    other runs for having joined one. Not safe to use from several threads.
     """
 
     def __init__(self) -> None:
-        self._jobs: list[Job] = []  # as they came
+        self._wanted: dict[str, list[Job]] = {}  # asker → what they wait for, as they asked; who came first, first
         self._turns: OrderedDict[str, int] = OrderedDict()  # asker → number of its last turn, in that order
         self._taken = 0
+        self._to_come: list[tuple[str, Job]] | None = []  # None: to be made out anew
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._coming())
 
-    def __iter__(self) -> Iterator[Job]:
-        return iter(self._jobs)
+    def join(self, job: Job, asker: str) -> None:
+        """Wait for a job, which stands in line from now on if it did not. Twice does no harm."""
+        wanted = self._wanted.setdefault(asker, [])
+        if job not in wanted:
+            wanted.append(job)
+            self._to_come = None
 
-    def put(self, job: Job) -> None:
-        """Stand in line."""
-        self._jobs.append(job)
+    def leave(self, job: Job, asker: str) -> None:
+        """Wait for it no more; a job for which nobody waits stands in line no more."""
+        wanted = self._wanted.get(asker, [])
+        if job in wanted:
+            wanted.remove(job)
+            self._to_come = None
+        if not wanted:
+            self._wanted.pop(asker, None)
 
     def remove(self, job: Job) -> None:
-        """Leave the line; `ValueError` if it does not stand there."""
-        self._jobs.remove(job)
+        """Let nobody wait for it."""
+        for asker in list(self._wanted):
+            self.leave(job, asker)
+
+    def wanted(self, asker: str) -> Sequence[Job]:
+        """What somebody waits for, as they asked for it."""
+        return self._wanted.get(asker, [])
 
     def take(self) -> Job | None:
-        """The next, who leaves the line; None where nobody waits."""
-        job = next(iter(self.order()), None)
+        """The next, who leaves the line and knows in whose turn; None where nobody waits."""
+        asker, job = next(iter(self._coming()), ("", None))
         if job is not None:
+            job.asker = asker
             self.remove(job)
             self._taken += 1
-            self._turns[job.asker] = self._taken
-            self._turns.move_to_end(job.asker)
+            self._turns[asker] = self._taken
+            self._turns.move_to_end(asker)
             if len(self._turns) > MOST_ASKERS:
                 self._turns.popitem(last=False)
         return job
 
     def order(self) -> Sequence[Job]:
         """All who wait, in the order in which they will train if nobody joins or leaves."""
-        first_came: dict[str, int] = {}
-        jobs_before: Counter[str] = Counter()
-        ranks: dict[Job, tuple[int, int, int]] = {}
-        for came, job in enumerate(self._jobs):
-            first_came.setdefault(job.asker, came)
-            ranks[job] = (jobs_before[job.asker], self._turns.get(job.asker, -1), first_came[job.asker])
-            jobs_before[job.asker] += 1
-        return sorted(self._jobs, key=ranks.__getitem__)
+        return [job for _, job in self._coming()]
+
+    def _coming(self) -> Sequence[tuple[str, Job]]:
+        """The turns to come, and what trains in each. Kept, since every page asks again and again."""
+        if self._to_come is None:
+            turns = [(self._turns.get(asker, -1), came, asker) for came, asker in enumerate(self._wanted)]
+            heapify(turns)
+            left = {asker: iter(jobs) for asker, jobs in self._wanted.items()}
+            placed: dict[Job, str] = {}
+            while turns:
+                _, _, asker = heappop(turns)
+                job = next((job for job in left[asker] if job not in placed), None)
+                if job is not None:
+                    placed[job] = asker
+                    heappush(turns, (self._taken + len(placed), 0, asker))
+            self._to_come = [(asker, job) for job, asker in placed.items()]
+        return self._to_come
 
 
 class Runner:
@@ -118,7 +144,7 @@ class Runner:
 
     Attributes:
         changed: a condition whose waiters wake at each frame and whenever a run changes its state.
-        paused: whether new runs are only taken from those who always may; what is in line is still worked off.
+        paused: whether no new runs are taken from students; what is in line is still worked off.
     """
 
     def __init__(self, store: Store, engine: Engine, lessons: Mapping[str, AnyLesson]) -> None:
@@ -143,7 +169,7 @@ class Runner:
         device: str = "auto",
         fresh: bool = False,
         asker: str = "",
-        always: bool = False,
+        student: bool = False,
     ) -> Run:
         """The run of these knobs: stored, joined, or new and in line.
 
@@ -153,7 +179,7 @@ class Runner:
             device: "auto" or a device by name.
             fresh: train even if it is stored, and replace what is.
             asker: who wants it.
-            always: whether it is taken in a pause too.
+            student: whether a student asks, for whom all others wait: nothing long, and nothing new in a pause.
 
         Raises:
             CostError: it is too large.
@@ -172,7 +198,7 @@ class Runner:
             return stored
         where = pick(device)
         recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
-        most = MOST_GPU_SECONDS if recipe else MOST_SECONDS
+        most = MOST_STUDENT_SECONDS if student else MOST_GPU_SECONDS if recipe else MOST_SECONDS
         seconds = check(lesson.cost(knobs), self._calibration(where), most)
         needed = lesson.dataset(knobs)
         if needed is not None:
@@ -182,19 +208,10 @@ class Runner:
             # Again: of a class that presses Run together, all but one find that another was quicker.
             if (present := self._present(key, fresh, asker)) is not None:
                 return present
-            self._make_sure_of_room(asker, always)
-            self._line.put(Job(run, asker, where, seconds, fresh))
+            self._make_sure_of_room(asker, student)
+            self._line.join(Job(run, where, seconds, fresh), asker)
             self.changed.notify_all()
         return run
-
-    def bring_in(self, data: bytes) -> tuple[Run, bool]:
-        """`bundle.bring_in`, and the run is shown from now on instead of an attempt here that came to nothing."""
-        run, new = bundle.bring_in(data, self.store)
-        with self.changed:
-            ended = self._recent.get(run.key)
-            if ended is not None and ended.state is not State.DONE:
-                del self._recent[run.key]
-        return run, new
 
     def stop(self, run: Run, asker: str | None) -> bool:
         """Take back what `asker` asked for; None, the operator, takes back for all.
@@ -206,16 +223,13 @@ class Runner:
             job = next((job for job in self._named(run.key) if job.run is run), None)
             if job is None:
                 return False
-            if asker is None:
-                run.askers.clear()
-            run.askers.discard(asker or "")
+            for each in tuple(run.askers) if asker is None else (asker,):
+                run.askers.discard(each)
+                self._line.leave(job, each)
             if run.askers:
-                if job.asker == asker and job is not self._running:  # what trains has taken its turn already
-                    job.asker = min(run.askers)  # it takes the turn of one who still wants it
                 return False
             job.stop.set()
             if job is not self._running:
-                self._line.remove(job)
                 self._end(run, State.STOPPED)
             return True
 
@@ -230,12 +244,12 @@ class Runner:
     # ---- looking -----------------------------------------------------------------------------------------------
 
     def get(self, key: str) -> Run | None:
-        """The run of that name: live, ended a while ago, or stored. Any text may be asked for."""
+        """The run of that name: live, stored, or ended a while ago. Any text may be asked for."""
         with self.changed:
             live = self._named(key)
             run = live[-1].run if live else self._recent.get(key)
-        if run is None:
-            return self.store.get(key)
+        if run is None or (run.state.final and run.state is not State.DONE):
+            return self.store.get(key) or run  # an attempt that came to nothing hides no stored run
         self.store.used(run)
         return run
 
@@ -309,7 +323,7 @@ class Runner:
 
     def _named(self, key: str) -> Sequence[Job]:
         """The jobs of that name, the newest last: there are two if one is just being stopped."""
-        return [job for job in (*self._training(), *self._line) if job.run.key == key]
+        return [job for job in self._jobs() if job.run.key == key]
 
     def _present(self, key: str, fresh: bool, asker: str) -> Run | None:
         """The run of that name that `asker` can have without another being trained."""
@@ -317,15 +331,16 @@ class Runner:
             if not job.stop.is_set():
                 job.run.askers.add(asker)
                 job.fresh |= fresh
+                if job is not self._running:
+                    self._line.join(job, asker)
                 return job.run
         run = self._recent.get(key)
         return run if run is not None and run.state is State.DONE and not fresh else None
 
-    def _make_sure_of_room(self, asker: str, always: bool) -> None:
-        if self.paused and not always:
+    def _make_sure_of_room(self, asker: str, student: bool) -> None:
+        if self.paused and student:
             raise QueueFull("The teacher has paused new runs; what is stored opens as before, so look at one of those.")
-        jobs = self._line.order()
-        own = [job for job in jobs if job.asker == asker]
+        own = self._line.wanted(asker)
         if self._closing:
             raise QueueFull("This server is closing and trains no more; open the page again in a moment.")
         if len(own) >= SHARE:
@@ -333,10 +348,10 @@ class Runner:
                 f"You have {len(own)} runs in line, as many as one may have; the next starts in "
                 f"{self._wait_for(own[0])}; wait for it or stop one."
             )
-        if len(jobs) >= MOST_WAITING:
+        if len(self._line) >= MOST_WAITING:
             raise QueueFull(
-                f"{len(jobs)} runs are in line, as many as fit; they take {self._wait_for(None)}; look at a run that "
-                "is stored, or try again later."
+                f"{len(self._line)} runs are in line, as many as fit; they take {self._wait_for(None)}; look at a "
+                "run that is stored, or try again later."
             )
 
     def _wait_for(self, last: Job | None) -> str:
@@ -352,7 +367,9 @@ class Runner:
         """Say how a run ended, and keep it; `stored` is what takes its place."""
         run.error, run.wall_seconds = error, run.seconds
         run.state = state  # last: whoever sees it, sees the rest
-        self._recent[run.key] = stored or run
+        kept = self._recent.get(run.key)
+        if state is State.DONE or kept is None or kept.state is not State.DONE:
+            self._recent[run.key] = stored or run
         self._recent.move_to_end(run.key)
         if len(self._recent) > MOST_RECENT:
             self._recent.popitem(last=False)

@@ -136,13 +136,15 @@ async def _read_form(request: Request, door: Door, role: Role | None) -> Respons
 def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Response:
     """To the same place, with a ticket; or the form again, with a sentence."""
     address = request.client.host if request.client else ""
+    where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
     try:
         found = door.guess(code, address)
     except TooManyGuesses as error:
+        if role is not None and request.method != "POST":  # a link of this class says the code to those inside too
+            return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
         return _refuse(request, str(error), 429, {"Retry-After": str(error.seconds)})
     if found is None:
         return _refuse(request, "That is not the code of this class; look again at what the teacher shows.", 403)
-    where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
     if request.scope["path"] == DOOR:
         where = TEACHERS_PAGE if found == "teacher" else "/"
     answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})

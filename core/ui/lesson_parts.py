@@ -26,6 +26,7 @@ from core.ui.knob_panel import knobs_as_turned
 from core.ui.look import COMPARE_ICON
 from core.ui.player import player
 from core.ui.replay import provenance
+from core.ui.run_list import stop_button
 from core.ui.state import HUNT, PREDICTION
 
 RUN, STOP = "run", "stop"  # keys of the two buttons
@@ -109,12 +110,12 @@ def press(lesson: AnyLesson, knobs: Knobs | None) -> str:
     if state.pressed(STOP):
         run = state.runner().get(state.run_in_link() or "")
         if run is not None:
-            state.runner().stop(run, state.asker())
+            state.stop(run)
     if knobs is None or not state.pressed(RUN):
         return ""
     shown = _linked_or_nearest(lesson, knobs)
     try:
-        run = state.runner().submit(lesson, knobs, asker=state.asker(), always=state.teacher())
+        run = state.runner().submit(lesson, knobs, asker=state.asker(), student=not state.teacher())
     except (CostError, DataError, DeviceError, QueueFull) as error:
         return str(error)
     other = shown is not None and shown.state.final and shown.key != run.key and len(shown.recording)
@@ -126,12 +127,14 @@ def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, refusal: 
     """Run with what it will cost, Stop while something is to be stopped, and the way to `compare` what has ended."""
     with st.container(horizontal=True, vertical_alignment="center", key="run_bar"):
         live = shown is not None and not shown.state.final
+        mine = shown is not None and state.asker() in shown.askers
         label = "Run" if knobs is None else f"Run · {_price(lesson, knobs)}"
-        st.button(label, type="primary", key=RUN, icon=":material/play_arrow:", disabled=knobs is None or live)
+        idle = knobs is None or (live and mine)
+        st.button(label, type="primary", key=RUN, icon=":material/play_arrow:", disabled=idle)
         if refusal:
             st.error(refusal, icon=":material/block:")
-        if live:
-            st.button("Stop", key=STOP, icon=":material/stop:")
+        if shown is not None and live:
+            stop_button(shown, STOP)
         if shown is not None:
             st.caption(_what_is_shown(lesson, knobs, shown))
         if shown is not None and not live:
@@ -331,7 +334,9 @@ def take_home(run: Run) -> None:
             st.caption("When the run has ended.")
             return
         # Routes of ours, since Streamlit would make each file anew at each look and forget it at each reload.
-        files = {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
+        files: dict[str, str] = {}
+        if len(run.recording):
+            files |= {"replay.html": "One HTML file that replays offline", "curves.csv": "The curves as CSV"}
         if has_script(run.lesson):
             files["script.py"] = "A script for your notebook"
         if run.manifest is not None:

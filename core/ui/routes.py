@@ -30,8 +30,10 @@ from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
 
 COUNT = re.compile(r"[0-9]{1,9}")
+NO_FRAME = "This run has no frame, so there is nothing in it to keep; open it under Runs and press Run."
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 FOR_EVER = "public, max-age=31536000, immutable"  # where the address changes with the content
+FILES_KEPT = 32 * 2**20  # bytes of one kind of file: some ten of the largest; a class takes home one at a time
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
 # What a browser opens by itself, such as a picture in a tab of its own, is taken for nothing else and runs no script.
 ALONE = {
@@ -196,7 +198,13 @@ def _comparison_to_keep(request: Request, runs: Runs) -> Response:
     if isinstance(found, Response):
         return found
     name = "-".join([found[0].lesson.slug, *(run.key[:8] for run in found)])
-    return _file(comparison_html(found, _series(request)), f"{name}.html", "text/html")
+    content = _kept_comparison(tuple(Part.of(run, 0) for run in found), _series(request))
+    return _file(content, f"{name}.html", "text/html")
+
+
+@kept(most_bytes=FILES_KEPT)
+def _kept_comparison(parts: tuple[Part, ...], series: tuple[str, ...]) -> bytes:
+    return comparison_html([part.run for part in parts], series)
 
 
 def _compared(request: Request, runs: Runs) -> Sequence[Run] | Response:
@@ -229,7 +237,15 @@ def _table(request: Request, runs: Runs) -> Response:
     run = _run(request, runs)
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
-    return _file(curves_csv(run), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
+    if not len(run.recording):
+        return _refuse(409, NO_FRAME)
+    return _file(_kept_table(Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
+
+
+@kept(most_bytes=FILES_KEPT)
+def _kept_table(part: Part) -> bytes:
+    """Kept, and so the files below: each takes up to a second, and a class takes the same home at the same moment."""
+    return curves_csv(part.run)
 
 
 def _replay(request: Request, runs: Runs) -> Response:
@@ -239,7 +255,14 @@ def _replay(request: Request, runs: Runs) -> Response:
         return _refuse(404, NO_SUCH_RUN)
     if not run.state.final:
         return _refuse(409, "This run still trains; the file can be had when it has ended.")
-    return _file(replay_html(run), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+    if not len(run.recording):
+        return _refuse(409, NO_FRAME)
+    return _file(_kept_replay(Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+
+
+@kept(most_bytes=FILES_KEPT)
+def _kept_replay(part: Part) -> bytes:
+    return replay_html(part.run)
 
 
 def _script(request: Request, runs: Runs) -> Response:
@@ -258,9 +281,14 @@ def _to_go(request: Request, runs: Runs) -> Response:
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
     try:
-        return _file(bundle.export(run), bundle.name_of(run), "application/octet-stream")
+        return _file(_kept_bundle(Part.of(run, 0)), bundle.name_of(run), "application/octet-stream")
     except BundleError as error:
         return _refuse(409, str(error))
+
+
+@kept(most_bytes=FILES_KEPT)
+def _kept_bundle(part: Part) -> bytes:
+    return bundle.export(part.run)
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

@@ -35,7 +35,7 @@ def live(page: PageOf) -> None:
 
 
 def line(page: PageOf, operator: bool = False) -> None:
-    """What trains and what waits, with place, progress and time left; the operator sees for whom, and stops any."""
+    """What trains and what waits, with place, progress and time left; the operator sees for whom."""
     runs = state.runner().live()
     st.subheader("In line", anchor=False)
     if not runs:
@@ -56,10 +56,18 @@ def _live_row(run: Run, page: PageOf, operator: bool) -> None:
     bar.progress(min(1.0, run.recording.progress), " · ".join(filter(None, (where, when))))
     with link:
         _open(run.lesson, run, page)
-    may = operator or state.asker() in run.askers
-    if stop.button("Stop", key=f"stop/{run.key}", disabled=not may, help=None if may else "Others asked for this run."):
-        runner.stop(run, None if operator else state.asker())
-        st.rerun(scope="fragment")
+    with stop:
+        # By its start too: one that is just being stopped may have been asked for anew.
+        if stop_button(run, f"stop/{run.key}/{run.created.timestamp()}"):
+            state.stop(run)
+            st.rerun(scope="fragment")
+
+
+def stop_button(run: Run, key: str) -> bool:
+    """Stop, for those who may. Whether it was pressed."""
+    may = state.may_stop(run)
+    help = None if may else "Others asked for this run."
+    return st.button("Stop", key=key, icon=":material/stop:", disabled=not may, help=help)
 
 
 def _open(lesson: AnyLesson, run: Any, page: PageOf) -> None:
@@ -101,7 +109,7 @@ def bring_in(page: PageOf) -> None:
         st.warning("Choose a file first.", icon=":material/upload_file:")
         return
     try:
-        run, new = state.runner().bring_in(file.getvalue())
+        run, new = bundle.bring_in(file.getvalue(), state.runner().store)
     except (BundleError, StoreError) as error:
         st.error(cards.as_text(str(error)), icon=":material/block:")
         return

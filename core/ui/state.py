@@ -16,7 +16,7 @@ from core.knobs import Knob, KnobError, Knobs, clip, link_text
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
 from core.runs import engines
-from core.runs.run import RUN_ID
+from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
 from core.ui.door import Door
@@ -64,6 +64,16 @@ def short_name(of: str) -> str:
 def teacher() -> bool:
     """Whether whoever looks may do what only the teacher may: with a ticket, or at the server's own machine."""
     return door().role(cookies().get(TICKET, "")) == "teacher"
+
+
+def may_stop(run: Run) -> bool:
+    """Whether whoever looks asked for this run, or may stop any."""
+    return teacher() or asker() in run.askers
+
+
+def stop(run: Run) -> None:
+    """Take back what whoever looks asked for; the teacher takes it back for all."""
+    runner().stop(run, None if teacher() else asker())
 
 
 def cookies() -> dict[str, str]:

@@ -83,7 +83,7 @@ class Classroom:
         self.wanted: dict[Run, set[str]] = {}
         self.begun: list[tuple[float, Run]] = []
         self.refused = 0
-        self.behind: dict[str, Counter[str]] = {}  # who stands in line → whose runs trained meanwhile
+        self.behind: dict[str, Counter[str]] = {}  # who waits for anything → in whose turns others trained meanwhile
         self.foretold: dict[Run, float] = {}
 
     # ---- as an engine
@@ -146,8 +146,8 @@ class Classroom:
         self._line_changed()
 
     def _asks(self, event: Event) -> None:
-        waiting = [job.asker for job in self.runner._line.order()]
-        full = waiting.count(event.who) >= SHARE or len(waiting) >= MOST_WAITING
+        line = self.runner._line
+        full = len(line.wanted(event.who)) >= SHARE or len(line) >= MOST_WAITING
         known = self._stands_or_is_stored(event.seed)
         try:
             run = self.runner.submit(LESSON, KNOBS[event.seed], device="cpu", asker=event.who)
@@ -180,7 +180,7 @@ class Classroom:
     def _line_changed(self) -> None:
         """Note who stands in line now, and when each run should start if nothing else happens."""
         line = self.runner._line.order()
-        heads = {job.asker for job in line}
+        heads = {who for job in line for who in job.run.askers}
         running = self.runner._running
         self.behind = {who: trained for who, trained in self.behind.items() if who in heads}
         for who in heads - self.behind.keys():
@@ -195,15 +195,18 @@ class Classroom:
 
     def _begins(self, run: Run, asker: str) -> None:
         self.begun.append((self.now, run))
+        if asker not in run.askers:
+            self.wrong.append(f"{run.key[:6]} trains in the turn of {asker}, who does not want it")
         for who, trained in self.behind.items():
-            if who != asker:
+            if who not in run.askers:
                 trained[asker] += 1
                 if trained[asker] > 1:
                     self.wrong.append(f"{who} waits for {trained[asker]} runs of {asker}")
-        heads = {job.asker for job in self.runner._line.order()}
-        self.behind.pop(asker, None)
-        if asker in heads:
-            self.behind[asker] = Counter()
+        heads = {who for job in self.runner._line.order() for who in job.run.askers}
+        for who in run.askers:
+            self.behind.pop(who, None)
+            if who in heads:
+                self.behind[who] = Counter()
         said = self.foretold.pop(run, None)
         if said is not None and abs(said - self.now) > 1e-6:
             self.wrong.append(f"{run.key[:6]} was said to start at {said:.2f} and does at {self.now:.2f}")

@@ -169,7 +169,7 @@ def test_an_imported_run_takes_the_place_of_an_attempt_that_came_to_nothing(thei
         with runner.changed:
             runner._end(stopped, hostile.State.STOPPED)
         assert runner.get(theirs.key) is stopped
-        run, _ = runner.bring_in(bundle.export(theirs))
+        run, _ = bundle.bring_in(bundle.export(theirs), runner.store)
         assert runner.get(theirs.key).imported
         assert run.imported
     finally:

@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from core.cost import Calibration, Cost, CostError
 from core.data import DataError
 from core.device import DeviceError
 from core.frames import Frame
+from core.runs import runner as runner_module
 from core.runs.engines import Engine, InProcess, InThread
 from core.runs.run import Run, State
 from core.runs.runner import MOST_RECENT, MOST_WAITING, SHARE, Job, Line, QueueFull, Runner
@@ -190,10 +190,10 @@ def test_in_a_pause_nothing_new_is_taken_but_what_is_there_is_given_and_the_line
         waiting = submit(runner, "good", "bea")
         runner.paused = True
         with pytest.raises(QueueFull, match="The teacher has paused new runs; what is stored opens as before"):
-            submit(runner, "good", "cleo", seed=1)
+            runner.submit(runner.lessons["good"], RunKnobs(seed=1), device="cpu", asker="cleo", student=True)
         assert submit(runner, "good", "cleo") is waiting, "what waits can be joined"
         assert submit(runner, "good", "cleo", seed=9).state is State.DONE
-        taken = runner.submit(runner.lessons["good"], RunKnobs(seed=2), device="cpu", asker="teacher", always=True)
+        taken = runner.submit(runner.lessons["good"], RunKnobs(seed=2), device="cpu", asker="teacher")
         gate.opened.set()
         assert [ended(runner, run) for run in (first, waiting, taken)] == [State.DONE] * 3
         runner.paused = False
@@ -357,32 +357,93 @@ def test_a_full_line_says_how_long_it_is(tmp_path, gate):
         submit(runner, "good", "zoe", seed=999)
 
 
-def job(asker: str) -> Job:
-    return Job(Run(LESSONS["good"], RunKnobs(), "0" * 32), asker, CPU, 1.0, False)
+def job() -> Job:
+    return Job(Run(LESSONS["good"], RunKnobs(), "0" * 32), CPU, 1.0, False)
 
 
-@given(st.lists(st.one_of(st.none(), st.sampled_from("abc")), max_size=40))
+TAKE = st.none()
+ASK = st.tuples(st.sampled_from("abc"), st.just(-1))
+JOIN_OR_LEAVE = st.tuples(st.sampled_from("abcABC"), st.integers(0, 5))
+
+
+@given(st.lists(st.one_of(TAKE, ASK, JOIN_OR_LEAVE), max_size=40))
 def test_askers_take_turns_and_the_line_says_how(moves):
-    """None takes the next; a letter is one more run of that asker."""
+    """None takes the next; a letter asks for one more run, or joins one in line; a capital one leaves it."""
     line = Line()
-    came: list[Job] = []
+    wanted: dict[str, list[Job]] = {asker: [] for asker in "abc"}
     last_turn: dict[str, int] = {}
     for turn, move in enumerate(moves):
         if move is not None:
-            came.append(job(move))
-            line.put(came[-1])
+            who, number = move
+            standing = line.order()
+            if number >= len(standing):
+                continue
+            this = job() if number < 0 else standing[number]
+            if who.isupper():
+                line.leave(this, who.lower())
+                wanted[who.lower()] = [each for each in wanted[who.lower()] if each is not this]
+            else:
+                line.join(this, who)
+                wanted[who] += [this] if this not in wanted[who] else []
             continue
-        waiting = {each.asker for each in came}
+        waiting = {asker for asker, jobs in wanted.items() if jobs}
         taken = line.take()
-        assert (taken is None) == (not came)
+        assert (taken is None) == (not waiting)
         if taken is not None:
             assert all(last_turn.get(taken.asker, -1) <= last_turn.get(asker, -1) for asker in waiting)
-            assert taken is next(each for each in came if each.asker == taken.asker)
-            came.remove(taken)
+            assert taken is wanted[taken.asker][0]
+            wanted = {asker: [each for each in jobs if each is not taken] for asker, jobs in wanted.items()}
             last_turn[taken.asker] = turn
     foretold = list(line.order())
-    assert Counter(map(id, foretold)) == Counter(map(id, came))
+    assert set(foretold) == {each for jobs in wanted.values() for each in jobs}
+    assert len(foretold) == len(line) == len(set(foretold))
+    assert all(list(line.wanted(asker)) == jobs for asker, jobs in wanted.items())
     assert [line.take() for _ in foretold] == foretold
+
+
+def test_who_joins_a_run_does_not_stand_behind_the_others_of_who_asked_first(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
+        begun(runner, submit(runner, "gate", "cem"))
+        flood = [submit(runner, "good", "ann", seed=seed) for seed in range(5)]
+        assert submit(runner, "good", "ben", seed=4) is flood[4]
+        later = submit(runner, "good", "cleo", seed=9)
+        assert [runner.place(run) for run in (flood[0], flood[4], later, flood[1])] == [1, 2, 3, 4]
+
+
+def test_who_leaves_a_run_moves_it_for_nobody_else(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
+        begun(runner, submit(runner, "gate", "zoe"))
+        for seed in range(4):  # ben, by name the first of those who stay, has others in line before it
+            submit(runner, "good", "ben", seed=seed)
+        shared = submit(runner, "good", "dan", seed=9)
+        for asker in ("ben", "cleo"):
+            submit(runner, "good", asker, seed=9)
+        assert runner.place(shared) == 2
+        assert not runner.stop(shared, "dan")
+        assert runner.place(shared) == 2
+
+
+def test_a_stopped_attempt_hides_no_stored_run(tmp_path, gate):
+    with running(tmp_path, gate) as runner:
+        stored = submit(runner, "good", seed=3)
+        assert ended(runner, stored) is State.DONE
+        begun(runner, submit(runner, "gate"))
+        again = submit(runner, "good", "ben", fresh=True, seed=3)
+        assert again is not stored
+        assert runner.stop(again, "ben")
+        assert again.state is State.STOPPED
+        assert runner.get(again.key).state is State.DONE
+        gate.opened.set()
+
+
+def test_a_student_asks_for_nothing_long_and_the_teacher_does(tmp_path, monkeypatch):
+    with running(tmp_path) as runner:
+        monkeypatch.setattr(runner_module, "MOST_STUDENT_SECONDS", 1e-9)
+        with pytest.raises(CostError, match="longer than"):
+            runner.submit(runner.lessons["good"], RunKnobs(), device="cpu", asker="ann", student=True)
+        assert ended(runner, runner.submit(runner.lessons["good"], RunKnobs(), device="cpu")) is State.DONE
+        there = runner.submit(runner.lessons["good"], RunKnobs(), device="cpu", asker="ann", student=True)
+        assert there.state is State.DONE, "what is stored opens for all"
 
 
 # Refused before it waits

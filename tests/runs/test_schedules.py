@@ -1,5 +1,7 @@
 """The line on a virtual clock: nobody waits for more than one run of another, and no hour is wasted."""
 
+from typing import ClassVar
+
 import pytest
 
 from core.runs import runner as runner_module
@@ -39,21 +41,42 @@ def test_a_run_that_trains_on_for_others_counts_as_a_turn_of_whom_it_began_for()
 def test_a_thousand_who_stand_in_line_delay_another_asker_by_one():
     line = Line()
     for asker in ["flood"] * 1000 + ["ann", "ann"]:
-        line.put(job(asker))
+        line.join(job(), asker)
     assert [line.take().asker for _ in range(5)] == ["flood", "ann", "flood", "ann", "flood"]
 
 
 class FirstComeFirstServed(Line):
-    def order(self):
-        return list(self._jobs)
+    """Whoever asks later waits for all that was asked for before."""
+
+    came: ClassVar[list] = []
+
+    def join(self, job, asker):
+        super().join(job, asker)
+        self.came.append(job)
+
+    def _coming(self):
+        return sorted(super()._coming(), key=lambda turn: self.came.index(turn[1]))
 
 
 class LastComeFirstServed(Line):
-    def order(self):
-        return super().order()[::-1]
+    def _coming(self):
+        return super()._coming()[::-1]
 
 
-@pytest.mark.parametrize("line", [FirstComeFirstServed, LastComeFirstServed])
+class FirstAskersTurn(Line):
+    """What several want trains in the turn of who asked first, as if the others wanted nothing."""
+
+    def join(self, job, asker):
+        if not any(job in jobs for jobs in self._wanted.values()):
+            super().join(job, asker)
+
+    def leave(self, job, asker):
+        super().leave(job, asker)
+        if job.run.askers and not job.stop.is_set() and not job.asker:
+            self.join(job, min(job.run.askers))
+
+
+@pytest.mark.parametrize("line", [FirstComeFirstServed, LastComeFirstServed, FirstAskersTurn])
 def test_an_unfair_line_is_caught(line, monkeypatch):
     monkeypatch.setattr(runner_module, "Line", line)
     assert any("waits for 2 runs of" in sentence for sentence in trial(60)["wrong"])

@@ -59,7 +59,7 @@ def words(at: AppTest) -> str:
 
 
 def train(knobs, asker="somebody"):
-    return state.runner().submit(RELU, RELU.parse(knobs), asker=asker, always=True)
+    return state.runner().submit(RELU, RELU.parse(knobs), asker=asker)
 
 
 # --- who is the teacher ----------------------------------------------------------------------------------------------
@@ -141,12 +141,12 @@ def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(c
     assert "b" * 32 not in said, "whoever knows a name can press Stop with it"
     assert {each.label: each.value for each in at.metric}["In line"] == "3"
 
-    at.button(key=f"stop/{second.key}").click().run()
+    at.button(key=f"stop/{second.key}/{second.created.timestamp()}").click().run()
     assert second.state is State.STOPPED
     next(each for each in at.button if each.label == "Clear the line").click().run()
     assert [run.state for run in waiting] == [State.STOPPED] * 2
     assert first.state is State.RUNNING
-    at.button(key=f"stop/{first.key}").click().run()
+    at.button(key=f"stop/{first.key}/{first.created.timestamp()}").click().run()
     assert state.runner().wait(first, LONG)
 
 
