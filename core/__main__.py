@@ -223,7 +223,7 @@ def _knobs(lesson: AnyLesson, preset: str | None, sets: Sequence[str]) -> Knobs:
         if not sign:
             raise UsageError(f"--set {clip(each)} lacks its value; write --set knob=value.")
         values[name.strip()] = _value(text)
-    knobs: Knobs = lesson.parse(values)
+    knobs: Knobs = lesson.asked(values)
     return knobs
 
 

@@ -128,6 +128,13 @@ class Knob:
             most=extra["most"] or (MOST_CHARACTERS if kind == "text" else len(choices) or MOST_ITEMS),
         )
 
+    def in_order(self, items: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The items of a list as they are offered, whatever order they were chosen in; words not on offer come last."""
+        if self.item != "str":
+            return tuple(sorted(items))
+        offered = self.choices or self.stops
+        return tuple(sorted(items, key=lambda item: offered.index(item) if item in offered else len(offered)))
+
     def too_long(self, value: Any) -> bool:
         """Whether a value, of whatever type, is a list of too many items or a text of too many characters."""
         long = {"list": isinstance(value, list | tuple), "text": isinstance(value, str)}

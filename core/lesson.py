@@ -136,6 +136,21 @@ class Lesson(Generic[K]):
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
         return self.knobs.parse(values, self.presets)
 
+    def asked(self, values: Mapping[str, Any]) -> K:
+        """`parse` of what somebody chose: what a list names comes in one order, so that equal choices are equal runs.
+
+        That is a preset's order where one names just these, else the order in which they are offered.
+        """
+        knobs = self.parse(values)
+        presets = self.presets.values()
+        changes = {}
+        for each in knobs.declared():
+            if each.kind == "list":
+                items = getattr(knobs, each.name)
+                usual = (getattr(preset, each.name) for preset in presets)
+                changes[each.name] = next((had for had in usual if set(had) == set(items)), each.in_order(items))
+        return knobs.model_copy(update=changes)
+
     @property
     def shipped(self) -> Mapping[str, K]:
         """The presets whose runs the gallery has."""

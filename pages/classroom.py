@@ -3,7 +3,7 @@
 import streamlit as st
 
 from core.ui import classroom as parts
-from core.ui import state
+from core.ui import data_sets, state
 from pages.lesson import page
 
 st.title("Classroom", anchor=False)
@@ -15,4 +15,5 @@ else:
         parts.invitation()
     with of_class:
         parts.controls()
+    data_sets.of_all_lessons()
     parts.watch(page)

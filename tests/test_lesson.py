@@ -1,10 +1,15 @@
 """The contract's own small pieces: keys, presets, divergence."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from core.frames import Frame, Recording
+from core.knobs import KnobError
 from core.lessons import LESSONS
 
 LESSON = LESSONS["width-and-interpolation"]
@@ -37,3 +42,29 @@ def test_nothing_has_diverged_before_the_first_frame():
 def test_a_preset_is_recognised_by_its_knobs():
     assert LESSON.preset_of(LESSON.presets["Done right"]) == "Done right"
     assert LESSON.preset_of(KNOBS) is None
+
+
+@pytest.mark.parametrize("slug", list(LESSONS))
+@given(chance=st.randoms(use_true_random=False))
+def test_what_a_list_names_comes_in_one_order_whatever_order_it_was_chosen_in(slug, chance):
+    lesson = LESSONS[slug]
+    for knobs in lesson.presets.values():
+        values = knobs.model_dump()
+        assert lesson.asked(values) == knobs, "a preset stays as it is"
+        for each in knobs.declared():
+            if each.kind == "list":
+                offered = each.choices or each.stops
+                values[each.name] = chance.sample(offered, chance.randint(1, min(len(offered), each.most)))
+        with suppress(KnobError):  # some choices cannot be together
+            first = lesson.asked(values)
+            for each in knobs.declared():
+                if each.kind == "list":
+                    chance.shuffle(values[each.name])
+            assert lesson.key(lesson.asked(values)) == lesson.key(first)
+            assert lesson.asked(first.model_dump()) == first
+
+
+def test_words_that_are_not_on_offer_come_last_as_they_were_given():
+    lesson = LESSONS["depth-vs-width"]
+    asked = lesson.asked({"architectures": ["7-7", "512", "9", "64"]})
+    assert asked.architectures == ("64", "512", "7-7", "9")

@@ -49,6 +49,7 @@ class Job:
         fresh: whether it replaces a stored run of the same key.
         asker: in whose turn it trains; "" while it waits.
         stop: set once to end it.
+        why: the sentence for those who still wanted it.
     """
 
     run: Run
@@ -57,6 +58,7 @@ class Job:
     fresh: bool
     asker: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
+    why: str = ""
 
 
 class Line:
@@ -213,8 +215,13 @@ class Runner:
             self.changed.notify_all()
         return run
 
-    def stop(self, run: Run, asker: str | None) -> bool:
+    def stop(self, run: Run, asker: str | None, why: str = "") -> bool:
         """Take back what `asker` asked for; None, the operator, takes back for all.
+
+        Args:
+            run: which.
+            asker: who takes it back.
+            why: one sentence for those who did not take it back themselves.
 
         Returns:
             Whether the run stops: the last who wanted it has taken it back, and it has not ended.
@@ -228,17 +235,18 @@ class Runner:
                 self._line.leave(job, each)
             if run.askers:
                 return False
+            job.why = why
             job.stop.set()
             if job is not self._running:
-                self._end(run, State.STOPPED)
+                self._end(run, State.STOPPED, why)
             return True
 
-    def clear(self) -> int:
-        """Send away all who wait; what trains goes on. Returns how many runs that were."""
+    def clear(self, why: str = "") -> int:
+        """Send away all who wait, with a sentence; what trains goes on. Returns how many runs that were."""
         with self.changed:
             waiting = self._line.order()
             for job in waiting:
-                self.stop(job.run, None)
+                self.stop(job.run, None, why)
             return len(waiting)
 
     # ---- looking -----------------------------------------------------------------------------------------------
@@ -421,7 +429,7 @@ class Runner:
             stored, error = self._commit(run, job.fresh)
             state = State.DONE
         except Stopped:
-            state = State.STOPPED
+            state, error = State.STOPPED, job.why
         except EngineError as failure:
             error = str(failure)
             log.warning("Run %s: %s\n%s", run.key, failure, failure.details)

@@ -49,13 +49,13 @@ def invitation() -> None:
         st.markdown(f"### {invited.address.split('://')[-1]}")
         st.markdown(f"Class code &nbsp; **{spaced(invited.codes.students)}**")
         if st.button("Show it to the room", icon=":material/qr_code_2:", type="primary"):
-            _large(invited)
+            _large(invited, invited.link)
 
 
 @st.dialog("Come in", width="large")
-def _large(invited: Invitation) -> None:
+def _large(invited: Invitation, link: str) -> None:
     host, code = invited.address.split("://")[-1], spaced(invited.codes.students)
-    _qr(invited.link, "min(62vh, 100%); margin: 0 auto")
+    _qr(link, "min(62vh, 100%); margin: 0 auto")
     st.html(f'<p class="gl-invited">{escape(host)}<br>code <b>{escape(code)}</b></p>')
 
 
@@ -76,7 +76,7 @@ def controls() -> None:
             help="Students' Run is answered with a sentence. What trains and waits goes on; what is stored opens.",
         )
     if st.button("Clear the line", icon=":material/clear_all:", help="Sends away all who wait; what trains goes on."):
-        count = runner.clear()
+        count = runner.clear(state.SENT_AWAY)
         st.toast(f"{count} run{'s' if count != 1 else ''} sent away.", icon=":material/clear_all:")
 
 
@@ -143,6 +143,13 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
         st.code(link.rstrip("?"), language=None, wrap_lines=True)
         if invited is not None and len(link) <= MOST_IN_QR:
             _qr(link, "12rem")
+            if st.button("Show it to the room", key=f"{key}/show", icon=":material/qr_code_2:"):
+                _large(invited, link)
+        if not state.runner().store.has(lesson, knobs):
+            st.caption(
+                ":material/info: No run with these knobs is stored, so the class would find the nearest one. Press Run "
+                "once: then it finds yours."
+            )
         if state.hidden(lesson):
             st.button("Show everything here again", on_click=state.fix, args=(lesson, knobs, ()))
 

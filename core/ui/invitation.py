@@ -11,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 import segno
 
 from core.knobs import clip
-from core.ui.door import Codes, is_loopback, spaced
+from core.ui.door import CLASS_VARIABLE, TEACHER_VARIABLE, Codes, is_loopback, spaced
 
 ADDRESS_VARIABLE = "GRADIENT_LAB_ADDRESS"
 # Where a machine in a room may find its way to. Nothing is sent there: see `own_address`.
@@ -50,6 +50,7 @@ class Invitation:
             f"  The class:    {self.address}   with the code  {spaced(self.codes.students)}\n"
             f"  The teacher:  {self.address}/door   with the code  {spaced(self.codes.teacher)}\n"
             "  The QR code opens the address with the class code. Keep the teacher's code to yourself.\n"
+            f"  Codes that are not given are new at each start; {CLASS_VARIABLE} and {TEACHER_VARIABLE} keep them.\n"
         )
 
 

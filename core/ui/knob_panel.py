@@ -55,7 +55,7 @@ def knobs_as_turned(lesson: AnyLesson) -> tuple[Knobs | None, str]:
 def _knobs_of_widgets(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     values = {knob.name: state.knob_value(lesson, knob) for knob in lesson.knobs.declared()}
     try:
-        return lesson.parse({name: value for name, value in values.items() if value is not None}), ""
+        return lesson.asked({name: value for name, value in values.items() if value is not None}), ""
     except KnobError as error:
         return None, str(error)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 import streamlit as st
-from streamlit.delta_generator import DeltaGenerator
 
 from core import data
 from core.claims import SIGNS, Claim
@@ -19,7 +18,7 @@ from core.lessons import CURRICULUM
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
-from core.ui import state
+from core.ui import data_sets, state
 from core.ui.cards import as_text
 from core.ui.folded import folded
 from core.ui.knob_panel import knobs_as_turned
@@ -88,6 +87,7 @@ def _run_and_what_it_shows(lesson: AnyLesson, known: list[Known], compare: "st.P
             ghost=earlier,
             ghost_text=what_changed,
             projector=state.projector(),
+            presses=state.counter(_presses(lesson)),
         )
         claims(run)
     hunt(lesson)
@@ -118,9 +118,17 @@ def press(lesson: AnyLesson, knobs: Knobs | None) -> str:
         run = state.runner().submit(lesson, knobs, asker=state.asker(), student=not state.teacher())
     except (CostError, DataError, DeviceError, QueueFull) as error:
         return str(error)
-    other = shown is not None and shown.state.final and shown.key != run.key and len(shown.recording)
-    state.show_run(run.key, before=shown.key if shown is not None and other else None)
+    before = state.earlier_in_link()  # stays where what is shown has no curves of its own
+    if shown is not None and len(shown.recording):
+        before = shown.key if shown.state.final and shown.key != run.key else None
+    state.show_run(run.key, before)
+    state.count(_presses(lesson))
     return ""
+
+
+def _presses(lesson: AnyLesson) -> str:
+    """The key under which it is counted how often Run was pressed here, and not refused."""
+    return f"{lesson.slug}/presses"
 
 
 def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, refusal: str, compare: "st.Page") -> None:
@@ -137,7 +145,7 @@ def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, refusal: 
             stop_button(shown, STOP)
         if shown is not None:
             st.caption(_what_is_shown(lesson, knobs, shown))
-        if shown is not None and not live:
+        if shown is not None and not live and len(shown.recording):
             st.page_link(compare, label="Compare with …", icon=COMPARE_ICON, query_params={"runs": shown.key})
 
 
@@ -153,6 +161,8 @@ def _what_is_shown(lesson: AnyLesson, knobs: Knobs | None, run: Run) -> str:
     if knobs is None or run.knobs == knobs:
         if not run.state.final:  # the player says whether it waits or trains: it looks again and again
             return "Shown: this run. It starts by itself and grows here."
+        if not len(run.recording):
+            return f"This run was {run.state} before its first curve."
         return f"Shown: {where}, {as_text(run.device)}."
     if not run.state.final:
         return f"Shown: the run asked for, with {run.knobs.difference(knobs)}. When it has ended, press Run for yours."
@@ -202,29 +212,11 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
     name = lesson.dataset(knobs)
     if name is None or data.available(name):
         return
-    lies = data.undecoded(name)
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="missing"):
-        words = f"**{name}** is not on this machine yet."
-        doing, label, icon = "Downloading", "Download it", ":material/download:"
-        if lies is not None:
-            words = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
-            doing, label, icon = "Decoding", "Decode it", ":material/image:"
-        st.markdown(words if state.teacher() else f"{words} That is for your teacher to do.", width="content")
-        wanted = state.teacher() and st.button(label, key="download", icon=icon)
+        wanted = data_sets.wanted(name, "download")
         st.button("Use digits, which needs no download", key="digits", on_click=_use_digits, args=(lesson, knobs))
-    if not wanted:
-        return
-    bar = st.progress(0.0, f"{doing} …")
-    try:
-        data.download(name, lambda share: _show(bar, doing, share))
-    except DataError as error:
-        st.error(str(error))
-    else:
-        st.rerun()
-
-
-def _show(bar: DeltaGenerator, doing: str, share: float) -> None:
-    bar.progress(share, f"{doing} … {share:.0%}")
+    if wanted:
+        data_sets.bring(name)
 
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:

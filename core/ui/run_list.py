@@ -47,7 +47,9 @@ def line(page: PageOf, operator: bool = False) -> None:
 def _live_row(run: Run, page: PageOf, operator: bool) -> None:
     runner = state.runner()
     words, bar, link, stop = st.columns([4, 3, 1, 1], vertical_alignment="center")
-    asked = f"  \nfor {', '.join(state.short_name(each) for each in tuple(run.askers))}" if operator else ""
+    asked = " :blue-badge[yours]" if state.asker() in run.askers else ""
+    if operator:
+        asked = f"  \nfor {', '.join(state.short_name(each) for each in tuple(run.askers))}"
     words.markdown(f"**{run.lesson.title}** · {cards.as_text(run.lesson.name_of(run.knobs))}{asked}")
     left = runner.seconds_left(run)
     place = runner.place(run)

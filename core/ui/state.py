@@ -27,6 +27,8 @@ COMPARISON = ("lesson", "runs", "series")
 HIDE = "hide"
 """What a link calls the parts of a lesson page that it takes away: names of knobs, and these two."""
 PREDICTION, HUNT = "prediction", "hunt"
+SENT_AWAY = "The teacher stopped this run. Press Run to ask for it again."
+"""For those whose run somebody else ended."""
 RESERVED = ("run", "before", "frame", "projector", "code", "embed", "embed_options")
 
 
@@ -73,7 +75,10 @@ def may_stop(run: Run) -> bool:
 
 def stop(run: Run) -> None:
     """Take back what whoever looks asked for; the teacher takes it back for all."""
-    runner().stop(run, None if teacher() else asker())
+    if teacher() and run.askers - {asker()}:
+        runner().stop(run, None, SENT_AWAY)
+    else:
+        runner().stop(run, asker())
 
 
 def cookies() -> dict[str, str]:
@@ -90,7 +95,7 @@ def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
     sentence = ""
     while True:
         try:
-            return lesson.parse(asked), sentence
+            return lesson.asked(asked), sentence
         except KnobError as error:
             sentence = sentence or f"This link asks for something else: {error}"
             bad = [name for name in asked if not _usable(lesson, name, asked[name])]

@@ -15,9 +15,13 @@ with st.container(horizontal=True):
         query["run"] = "e" * 32
     if st.button("Say that it runs"):
         held["said"] = "running"
+    if st.button("Run is pressed"):
+        held["presses"] = held.get("presses", 0) + 1
     if st.button("Take the player away"):
         held["away"] = True
 st.text_input("Notes")
+if "above" in query:
+    st.html(f'<div style="height: {int(query["above"])}px"></div>')  # as on a phone, where much stands above the charts
 
 run = query.get("run", "a" * 32)
 frame = query.get("frame", "")
@@ -32,6 +36,7 @@ if "away" not in held:
         ghost_text="before: learning rate 0.01" if "ghost" in query else "",
         projector=query.get("projector") == "on",
         compact=query.get("compact") == "on",
+        presses=held.get("presses", 0),
     )
     if result.finished:
         told.append(result.finished)

@@ -168,6 +168,27 @@ def test_replay_runs_to_the_end_and_can_be_paused(page, server):
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
+def test_a_press_of_run_replays_what_is_there_from_its_start(page, server):
+    visit(page, server, fresh("a"))
+    at(page, "pass 999 of 999")
+    page.get_by_role("button", name="Run is pressed").click()
+    page.wait_for_function("Number(document.querySelector('.gl-scrubber').value) < 900")
+    assert "frame" not in page.url
+    at(page, "pass 999 of 999")
+    page.get_by_role("button", name="Run the script again").click()
+    expect(page.get_by_text("script runs: 3")).to_be_visible()
+    at(page, "pass 999 of 999")  # it was not pressed again
+
+
+def test_a_press_of_run_brings_the_charts_onto_a_screen_that_lacks_them(page, server):
+    page.goto(f"{server}/?run={fresh('e')}&above=2000")
+    at(page, "pass 59 of 59")
+    shown = "document.querySelector('.gl-player').getBoundingClientRect().top < innerHeight / 2"
+    assert not page.evaluate(shown)
+    page.get_by_role("button", name="Run is pressed").click()
+    page.wait_for_function(shown)
+
+
 def test_keys_move_it_unless_somebody_types(page, server):
     visit(page, server, fresh("e"))
     page.keyboard.press("ArrowLeft")

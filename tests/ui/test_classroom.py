@@ -8,9 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
+from core import data
+from core.cost import MOST_STUDENT_SECONDS
 from core.lessons import CURRICULUM, LESSONS
 from core.places import ROOT
-from core.runs.run import State
+from core.runs.run import Run, State
+from core.runs.runner import Runner
 from core.runs.store import StoreError
 from core.ui import state
 from core.ui.door import Codes
@@ -150,6 +153,32 @@ def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(c
     assert state.runner().wait(first, LONG)
 
 
+def test_the_teacher_brings_all_data_sets_before_class(class_is_open, monkeypatch):
+    done = []
+    monkeypatch.setattr(data, "available", lambda name: name in (*done, "digits"))
+    monkeypatch.setattr(data, "undecoded", lambda name: None)
+    monkeypatch.setattr(data, "download", lambda name, progress: (progress(0.5), done.append(name)))
+    class_is_open("teacher")
+    at = teachers_page()
+    needed = {lesson.dataset(knobs) for lesson in CURRICULUM for knobs in lesson.shipped.values()} - {None, "digits"}
+    assert len(needed) > 1
+    for name in needed:
+        assert f"**{name}** is not on this machine yet." in words(at)
+        at.button(key=f"bring/{name}").click().run()
+    assert set(done) == needed
+    assert "is not on this machine" not in words(at)
+
+
+def test_the_teacher_is_told_where_the_class_would_find_another_run(class_is_open):
+    class_is_open("teacher")
+    for query, told in (({}, False), ({"seed": "4711"}, True)):
+        at = unfolded(lesson_page("dying-relu", **query), "dying-relu", "class")
+        assert ("No run with these knobs is stored" in words(at)) is told
+        at.button(key="dying-relu/for_class/show").click().run()
+        assert not at.exception
+        assert any("gl-invited" in each.value for each in at.get("html"))
+
+
 # --- who asks --------------------------------------------------------------------------------------------------------
 
 
@@ -170,6 +199,66 @@ def test_a_name_that_the_gate_did_not_give_is_none(shown, cookie, monkeypatch):
     monkeypatch.setattr(state, "st", SimpleNamespace(session_state={}))
     shown[ASKER] = cookie
     assert state.asker() == state.asker() != cookie, "it has one for this session"
+
+
+def test_who_did_not_ask_for_a_run_may_join_it_but_not_stop_it(class_is_open, shown):
+    class_is_open("student")
+    shown[ASKER] = "a" * 32
+    long = {"nets": "1000", "epochs": "50"}
+    run = train(long, "b" * 32)
+    at = lesson_page("dying-relu", run=run.key, **long)
+    assert at.button(key="stop").disabled
+    at.button(key="run").click().run()
+    assert run.askers == {"a" * 32, "b" * 32}
+    assert not at.button(key="stop").disabled
+    assert at.button(key="run").disabled
+    at.button(key="stop").click().run()
+    assert run.askers == {"b" * 32}, "the other one still wants it"
+    assert at.button(key="stop").disabled
+    assert not at.button(key="run").disabled, "it can be asked for anew"
+    class_is_open("teacher")
+    shown[ASKER] = "c" * 32
+    teacher = lesson_page("dying-relu", run=run.key, **long)
+    teacher.button(key="stop").click().run()
+    assert state.runner().wait(run, LONG)
+    assert (run.state, run.error) == (State.STOPPED, state.SENT_AWAY)
+
+
+def test_who_is_sent_away_is_told_so(class_is_open, shown):
+    class_is_open("student")
+    shown[ASKER] = "a" * 32
+    first = train({"nets": "1000", "epochs": "50", "seed": "1"}, "b" * 32)
+    at = lesson_page("dying-relu", nets="1000", epochs="50", seed="2")
+    at.button(key="run").click().run()
+    state.runner().clear(state.SENT_AWAY)
+    at.run()
+    assert state.SENT_AWAY in words(at)
+    assert "This run was stopped before its first curve." in words(at)
+    assert "auto" not in words(at)
+    assert not any("Compare" in each.label for each in at.get("page_link"))
+    state.runner().stop(first, None)
+    assert state.runner().wait(first, LONG)
+
+
+def test_a_student_asks_for_nothing_that_keeps_all_others_waiting(class_is_open):
+    class_is_open("student")
+    lesson = LESSONS["depth-vs-width"]
+    knobs = lesson.presets["Done right"].model_copy(update={"seed": 4711})
+    assert state.runner().estimate(lesson, knobs) > MOST_STUDENT_SECONDS
+    at = lesson_page(lesson.slug, **state.knobs_in_link(lesson, knobs))
+    at.button(key="run").click().run()
+    assert "longer than the about 5 min a run may take" in at.error[0].value
+    assert state.runner().live() == []
+
+
+def test_a_run_that_is_stopped_and_asked_for_anew_stands_twice_in_line(monkeypatch):
+    runs = [Run(RELU, RELU.presets["Classroom"], "0" * 32) for _ in range(2)]
+    assert runs[0].created != runs[1].created
+    monkeypatch.setattr(Runner, "live", lambda runner: runs)
+    at = AppTest.from_file(str(ROOT / "pages" / "main.py"), default_timeout=LONG).run()
+    at.switch_page("runs.py").run()
+    assert not at.exception
+    assert [each.label for each in at.button].count("Stop") == 2
 
 
 # --- what a link takes off a page ------------------------------------------------------------------------------------

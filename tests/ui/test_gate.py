@@ -205,6 +205,15 @@ def test_whoever_is_inside_may_not_guess_at_the_teachers_code_for_ever(server):
     assert server.ask("/dropout", cookie=server.cookie("student")).body == "inside", "the class goes on"
 
 
+def test_a_link_with_the_code_leads_those_inside_on_whatever_others_guess(server):
+    for _ in range(FROM_ONE):
+        assert server.ask("/", "POST", body=b"code=wrong", **PAGE).status == 403
+    answer = server.ask("/dropout?width=4&code=tulip", cookie=server.cookie("student"), **PAGE)
+    assert (answer.status, answer.headers["location"]) == (303, "/dropout?width=4")
+    assert TICKET not in answer.cookies, "the code was not looked at"
+    assert server.ask("/dropout?code=rembrandt", cookie=server.cookie("student"), **PAGE).cookies == {}
+
+
 @given(st.text(max_size=30), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
 def test_no_link_leads_to_another_server(path, query):
     address = f"/{path.replace('?', '')}?{urlencode({**query, 'code': 'tulip'})}"

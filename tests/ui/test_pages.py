@@ -68,6 +68,17 @@ def test_run_takes_the_knob_that_was_turned_by_the_same_press():
     settled(at)
 
 
+def test_the_order_in_which_a_list_is_chosen_makes_no_other_run():
+    usual, other = (lesson_page("width-and-interpolation", widths=order) for order in ("8,32,128", "128,8,32"))
+    assert "widths" not in other.query_params
+    pills = next(each for each in other.button_group if each.key == "width-and-interpolation/widths")
+    pills.set_value([32, 128, 8])
+    other.run()
+    for at in (usual, other):
+        assert any(each.label == "Run · instant" for each in at.button)
+        assert "widths =" not in "".join(each.value for each in at.caption)
+
+
 def test_a_press_is_done_before_anything_is_drawn(monkeypatch):
     """What interrupts a page while it is drawn cannot lose it."""
 

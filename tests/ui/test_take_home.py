@@ -95,6 +95,26 @@ def test_a_run_that_is_not_stored_has_no_file_for_another_server(get, run):
     assert b"only a stored run can go to another server" in answer.body
 
 
+@pytest.mark.parametrize("file", ["curves.csv", "replay.html"])
+def test_a_run_without_a_frame_has_nothing_to_keep(file):
+    knobs = LESSON.presets["Classroom"]
+    empty = Run(LESSON, knobs, LESSON.key(knobs), state=State.STOPPED)
+    answer = served(empty)(empty.key, file)
+    assert answer.status_code == 409
+    assert b"has no frame" in answer.body
+
+
+@pytest.mark.parametrize(("file", "maker"), [("curves.csv", "curves_csv"), ("replay.html", "replay_html")])
+def test_a_class_that_takes_the_same_home_has_it_made_once(get, run, file, maker, monkeypatch):
+    made = []
+    monkeypatch.setattr(f"core.ui.routes.{maker}", lambda run: made.append(run) or b"file")
+    assert [get(run.key, file).body for _ in range(3)] == [b"file"] * 3
+    assert made == [run]
+    run.recording.append(Frame(3, {"train_loss": [[3, 1], [2, 1]], "ladder_loss": [1.0, 2.0, 3.0]}))
+    get(run.key, file)
+    assert len(made) == 2, "it has grown since"
+
+
 def test_the_file_for_another_server_is_taken_there(tmp_path):
     shipped = Store(tmp_path / "here", [GALLERY], LESSONS).find(LESSON, LESSON.presets["Classroom"])
     answer = served(shipped)(shipped.key, "bundle.glab")

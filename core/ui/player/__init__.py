@@ -46,6 +46,7 @@ def player(
     compact: bool = False,
     height: int | None = None,
     link: bool = True,
+    presses: int = 0,
 ) -> PlayerResult:
     """Show a run.
 
@@ -61,6 +62,7 @@ def player(
         projector: large type and thick lines, few words.
         compact: small charts without words.
         height: of a chart, in pixels.
+        presses: how often Run was pressed here: at one more, a run that is there already is replayed from its start.
         link: whether the page's address says the frame at which the reader stopped.
     """
     result = _mount(
@@ -76,6 +78,7 @@ def player(
             "compact": compact,
             "height": height,
             "link": link,
+            "presses": presses,
         },
         on_finished_change=lambda: None,  # names the trigger
     )

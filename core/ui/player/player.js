@@ -11,6 +11,7 @@ const POLL = { live: 200, idle: 600, queued: 1000, hidden: 5000, worst: 8000 }; 
 const FASTEST_DRAW = 30; // ms between two draws; they take at most half of the time
 const ENOUGH_DRAWN = 12; // ms; who scrubs sees the first chart follow, the others take turns
 const FINAL = ["done", "failed", "stopped", "interrupted"];
+const LEAST_SEEN = 200; // pixels of the charts
 const NEAR = "300px"; // charts this close to the screen are drawn
 
 const ICONS = {
@@ -32,6 +33,7 @@ let active = null; // the player that the keys move, where a page has several
  * @param ghost another such source: an earlier run to stand pale behind, `ghostText` saying what changed; or null.
  * @param frame the frame to show first; null: the end.
  * @param state what the page already says of the run: only another state is news to it.
+ * @param replay whether a run that is there already moves from its start by itself.
  * @param look {projector, compact, height}.
  * @param onFinished called when the run becomes final.
  * @param onMoment called with the frame at which the reader stops, with null at the end.
@@ -43,13 +45,14 @@ export function mount(element, options) {
 }
 
 class Player {
-  constructor(element, { source, ghost = null, ghostText = "", frame = null, state = null, look = {}, ...listeners }) {
+  constructor(element, { source, ghost = null, ghostText = "", frame = null, state = null, replay = false, look = {}, ...listeners }) {
     this.element = element;
     this.source = source;
     this.ghost = ghost;
     this.listeners = listeners; // {onFinished, onMoment, onShown}
     this.said = state; // what the page says of the run
     this.wanted = frame;
+    this.toReplay = replay; // as soon as it is there
     this.charts = [];
     this.steps = []; // of all frames so far
     this.told = []; // what the narrator found: {mark, entry}
@@ -105,6 +108,22 @@ class Player {
     this.clock = performance.now();
     this.tellMoment();
     this.#changed();
+  }
+
+  /** Run was pressed for what is here: let it grow once more. What still trains grows anyway. */
+  replay() {
+    this.toReplay = !this.arrived;
+    if (!this.arrived || this.live) return;
+    [this.head, this.playing] = [0, this.last > 0];
+    this.clock = performance.now();
+    this.#changed();
+  }
+
+  /** Bring the charts onto a screen that hardly has them: whoever pressed Run there would see nothing happen. */
+  reveal() {
+    if (this.root.getBoundingClientRect().top < innerHeight - LEAST_SEEN) return;
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.root.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
   }
 
   /** The replay has its own pace: a long run and a short one take the same time. */
@@ -219,6 +238,7 @@ class Player {
     }
     if (this.following) this.head = this.last;
     if (!this.live) this.following = false;
+    if (this.arrived && this.toReplay) this.replay();
     if (!this.moving) this.tellMoment();
   }
 
@@ -525,11 +545,15 @@ export default async function (component, assets) {
 }
 
 function show(parent, held, data) {
-  const { run, source, ghost, ghost_text: ghostText, frame, state, link, ...look } = data;
+  const { run, source, ghost, ghost_text: ghostText, frame, state, link, presses, ...look } = data;
   const signature = JSON.stringify([run, source, ghost, ghostText, link]);
+  const replay = held.presses !== undefined && presses !== held.presses; // a page that comes back has no news
+  held.presses = presses;
   if (held.signature === signature) {
     held.player.restyle(look);
     held.player.news(state);
+    if (replay) held.player.replay();
+    if (replay) held.player.reveal();
     return;
   }
   // The page keeps its height while another run comes.
@@ -544,11 +568,13 @@ function show(parent, held, data) {
     ghostText,
     frame,
     state,
+    replay,
     look,
     onFinished: () => held.onFinished(),
     onMoment: link ? writeFrame : null,
     onShown: () => (parent.style.minHeight = ""),
   });
+  if (replay) held.player.reveal();
   // Streamlit writes the address from what it knows, and it does not know the frame: say it again.
   const again = () => held.player.tellMoment();
   if (link) globalThis.navigation?.addEventListener("currententrychange", again, { signal: held.stop.signal });
