@@ -65,6 +65,16 @@ class Server:
         return self.figure("Threads")
 
     @property
+    def children(self) -> set[int]:
+        """Its processes, those that train among them."""
+        found = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                if int(stat.read_text().rsplit(")", 1)[1].split()[1]) == self.process.pid:
+                    found.add(int(stat.parent.name))
+        return found
+
+    @property
     def cpu_seconds(self) -> float:
         """What it has used of the cores so far, without the training."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

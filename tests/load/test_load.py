@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
 
 from core.lessons import LESSONS
 from core.ui.state import knobs_in_link
@@ -64,6 +65,23 @@ def test_who_comes_and_goes_leaves_no_thread_behind(server):
     threads = server.threads
     assert classroom.come_and_go(server, times=40) == []
     assert server.threads <= threads + classroom.AT_ONCE
+
+
+def test_no_browser_empties_the_caches_that_hold_the_runner_and_the_door(server):
+    """For Streamlit every browser is a developer's; a runner that is made anew would start a process to train in."""
+    before = server.children
+    assert before
+
+    async def visit():
+        async with Visitor(server.port, "dropout", {}) as visitor:
+            await visitor.open()
+            for kind in ("clear_cache", "load_git_info"):
+                await visitor.say(BackMsg(**{kind: True}))
+            await visitor.run()
+            await visitor.look()
+
+    asyncio.run(visit())
+    assert server.children == before
 
 
 def test_a_lost_run_would_be_noticed(server):

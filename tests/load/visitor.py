@@ -203,6 +203,12 @@ class Visitor:
             raise Failed(f"{self.page}: no end of the script: {type(error).__name__} {error}") from error
         self.script_seconds.append(time.perf_counter() - begun)
 
+    async def say(self, message: BackMsg) -> None:
+        """Send something that no page sends; nothing is awaited."""
+        if self._line is None:
+            raise Failed("the visitor has not connected")
+        await self._line.send(message.SerializeToString())
+
     def _take(self, message: ForwardMsg) -> bool:
         """Take note of a message. Whether it was the last of this run."""
         if message.metadata.cacheable:
