@@ -34,7 +34,8 @@ JOBS, INTERRUPTED, PARTIAL, PINNED, ASIDE = ".jobs", ".interrupted", ".partial",
 
 USUAL_QUOTA = "2 GB"
 AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(MB|GB|TB)", re.IGNORECASE)
-UNITS = {"MB": 2**20, "GB": 2**30, "TB": 2**40}
+UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+MOST_RUNS = 5_000  # stored, whatever their size: who looks for the nearest one looks at all of a lesson
 NOTE_EVERY = 60 * 10**9  # ns between two notes that a run is being looked at
 
 CAUSES = {
@@ -168,18 +169,22 @@ class Keeper:
             )
         kept = [each for each in self._kept() if each.folder != place]
         over = sum(each.size for each in kept) + needed - self.most
-        if over <= 0:
+        too_many = len(kept) + (place is not None) - MOST_RUNS
+        if max(over, too_many) <= 0:
             return ()
         live = {name.partition("-")[0] for name in self._names(self.runs / JOBS)}
         held = self._pins() | live
         going: list[Kept] = []
         for each in sorted(kept, key=lambda each: each.turn):
-            if over > 0 and each.size and (each.aside or each.folder.name not in held):
+            if ((over > 0 and each.size) or too_many > 0) and (each.aside or each.folder.name not in held):
                 going.append(each)
                 over -= each.size
+                too_many -= 1
+        held_by = "runs that are pinned or train"
         if over > 0:
-            held_by = "runs that are pinned or train"
             raise Full(f"the {spell_size(self.most)} for stored runs are full of {held_by}; unpin some, or {_MORE}")
+        if too_many > 0:
+            raise Full(f"the {MOST_RUNS:,} places for stored runs are full of {held_by}; unpin some")
         self._let_go(going)
         return [each.folder for each in going]
 
@@ -311,6 +316,6 @@ _MORE = "choose a larger GRADIENT_LAB_QUOTA"
 
 
 def spell_size(size: float) -> str:
-    """A number of bytes as people say it: 512 MB, 1.95 GB."""
-    unit = next((unit for unit in ("TB", "GB") if size >= UNITS[unit]), "MB")
-    return f"{size / UNITS[unit]:.3g} {unit}"
+    """A number of bytes as people say it: 13.1 kB, 512 MB, 1.95 GB."""
+    unit = next((unit for unit in ("TB", "GB", "MB") if size >= UNITS[unit]), "KB")
+    return f"{size / UNITS[unit]:.3g} {unit.replace('K', 'k')}"

@@ -161,7 +161,7 @@ class Store(Keeper):
         self._loaded: OrderedDict[Path, tuple[Stamp, Run, int]] = OrderedDict()
         self._held: dict[str, tuple[Path, int]] = {}
         # Folder of a lesson's runs → its stamp when last looked through, and what was found.
-        self._listings: dict[Path, tuple[Stamp | None, list[Listed | None]]] = {}
+        self._listings: dict[Path, tuple[Stamp | None, dict[str, Listed]]] = {}  # what lay in a folder, and when
         self._slug_of: dict[str, str] = {}  # of the keys that were found
 
     @classmethod
@@ -208,6 +208,8 @@ class Store(Keeper):
 
     def nearest(self, lesson: AnyLesson, knobs: Knobs) -> Run | None:
         """The nearest stored run that is whole, loaded."""
+        if run := self.find(lesson, knobs):  # nearer than any, and found without a look at all
+            return run
         for each in self._by_distance(lesson, knobs):
             if run := self._first(lesson.slug, each.key, self._load):
                 return run
@@ -429,19 +431,21 @@ class Store(Keeper):
                 yield self._offer(folder / key, origin, self._entry)
 
     def _known(self, slug: str) -> Iterator[Listed]:
-        """As `_listed`, by what was found last where no run came or went since: each look at a page asks for this."""
+        """As `_listed`, reading only what came since the last time: each look at a page asks for this."""
         for root, origin in self._roots:
             folder = root / slug
             stamp: Stamp | None = None
             with suppress(OSError):  # a disk that fails: what can be read is shown
                 stamp = self.files.stamp(folder)  # before it is looked through: what comes meanwhile makes a newer one
-            last = self._listings.get(folder)
-            if stamp is None or last is None or last[0] != stamp:
-                last = stamp, list(self._listed_in(folder, origin))
+            at, known = self._listings.get(folder, (None, {}))
+            if stamp is None or at != stamp:
+                names = [name for name in self._seen(folder) if RUN_ID.fullmatch(name)]
+                found = {name: known.get(name) or self._offer(folder / name, origin, self._entry) for name in names}
+                known = {name: each for name, each in found.items() if each is not None}
                 # A second change within a moment may leave the same stamp, and what cannot be read now may be later.
-                if stamp is not None and time.time_ns() - stamp[0] > SETTLED and last[1] and None not in last[1]:
-                    self._listings[folder] = last
-            yield from filter(None, last[1])
+                settled = stamp is not None and time.time_ns() - stamp[0] > SETTLED and len(known) == len(found) > 0
+                self._listings[folder] = stamp if settled else None, known
+            yield from known.values()
 
     def _by_distance(self, lesson: AnyLesson, knobs: Knobs) -> Sequence[Listed]:
         found = [each for each in self._known(lesson.slug) if each.manifest.revision == lesson.revision]

@@ -67,6 +67,19 @@ html { font-size: 21px; }
 """
 
 
+# On a phone Streamlit leaves the menu open over the page that was chosen there, even after a reload.
+MENU = """
+<script>
+window.glMenu ??= document.addEventListener("click", ({ target }) => {
+  const chosen = target instanceof Element && target.closest('[data-testid="stSidebarNavLink"]');
+  const close = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+  if (chosen && matchMedia("(max-width: 768px)").matches) close?.click();
+}) ?? true;
+</script>
+"""
+
+
 def apply(projector: bool) -> None:
     """Put the look on the page; `projector` makes type large and hides what is not needed in a room."""
     st.html(EVERYWHERE + (FOR_A_ROOM if projector else ""))
+    st.html(MENU, unsafe_allow_javascript=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core.runs import keeping
 from core.runs.engines import InThread
 from core.runs.keeping import quota
 from core.runs.run import Run, State
@@ -171,8 +172,8 @@ def test_where_all_is_pinned_the_new_run_is_refused_and_nothing_goes(tmp_path):
     with pytest.raises(StoreError) as caught:
         commit(store, run)
     assert str(caught.value) == (
-        "The run is finished but could not be saved: the 0.011 MB for stored runs are full of runs that are pinned or "
-        "train; unpin some, or choose a larger GRADIENT_LAB_QUOTA and press Run again."
+        f"The run is finished but could not be saved: the {keeping.spell_size(store.most)} for stored runs are full of "
+        "runs that are pinned or train; unpin some, or choose a larger GRADIENT_LAB_QUOTA and press Run again."
     )
     assert run.manifest is None
     assert seeds(store) == [0, 1, 2, 3]
@@ -182,12 +183,32 @@ def test_where_all_is_pinned_the_new_run_is_refused_and_nothing_goes(tmp_path):
     assert seeds(store) == [2, 3, 4]
 
 
+def test_there_is_a_number_of_runs_too_beyond_which_the_oldest_goes(tmp_path, monkeypatch):
+    store = filled(tmp_path, seeds=range(5), room=1000)
+    monkeypatch.setattr(keeping, "MOST_RUNS", 4)
+    store.pin(trained(0).key)
+    commit(store, trained(4), fresh=True)
+    assert seeds(store) == [0, 2, 3, 4], "one too many went when one was replaced"
+    commit(store, trained(5))
+    assert seeds(store) == [0, 3, 4, 5]
+    for seed in (3, 4, 5):
+        store.pin(trained(seed).key)
+    with pytest.raises(StoreError, match=r"the 4 places for stored runs are full of runs that are pinned or train"):
+        commit(store, trained(6))
+    assert seeds(store) == [0, 3, 4, 5]
+
+
 def test_a_run_larger_than_the_quota_is_refused_and_nothing_goes(tmp_path):
     store = filled(tmp_path)
     store.most = len_of_a_run() / 2
-    with pytest.raises(StoreError, match=r"it takes .* MB and all stored runs together may take .*; choose a larger"):
+    with pytest.raises(StoreError, match=r"it takes .* kB and all stored runs together may take .*; choose a larger"):
         commit(store, trained(4))
     assert seeds(store) == [0, 1, 2, 3]
+
+
+def test_sizes_are_spelled_as_people_say_them():
+    sizes = {0: "0 kB", 13_414: "13.1 kB", 512 * 2**20: "512 MB", 2.1e9: "1.96 GB", 3 * 2**40: "3 TB"}
+    assert {size: keeping.spell_size(size) for size in sizes} == sizes
 
 
 def test_a_full_disk_takes_nothing_from_anybody(tmp_path):
