@@ -67,14 +67,21 @@ html { font-size: 21px; }
 """
 
 
-# On a phone Streamlit leaves the menu open over the page that was chosen there, even after a reload.
-MENU = """
+# What Streamlit does not do by itself, once in each tab. On a phone it leaves the menu open over the page that was
+# chosen there, even after a reload. And where the server has started anew and asks for its code again, it shows the
+# refusal as it travels; loaded once more, the page is the door.
+ONCE = """
 <script>
-window.glMenu ??= document.addEventListener("click", ({ target }) => {
-  const chosen = target instanceof Element && target.closest('[data-testid="stSidebarNavLink"]');
-  const close = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
-  if (chosen && matchMedia("(max-width: 768px)").matches) close?.click();
-}) ?? true;
+window.gradientLab ??= (() => {
+  addEventListener("click", ({ target }) => {
+    const chosen = target instanceof Element && target.closest('[data-testid="stSidebarNavLink"]');
+    const close = document.querySelector('[data-testid="stSidebarCollapseButton"] button');
+    if (chosen && matchMedia("(max-width: 768px)").matches) close?.click();
+  });
+  const refused = (list) => list.getEntries().some(({ responseStatus }) => responseStatus === 401);
+  new PerformanceObserver((list) => refused(list) && location.reload()).observe({ type: "resource" });
+  return true;
+})();
 </script>
 """
 
@@ -82,4 +89,4 @@ window.glMenu ??= document.addEventListener("click", ({ target }) => {
 def apply(projector: bool) -> None:
     """Put the look on the page; `projector` makes type large and hides what is not needed in a room."""
     st.html(EVERYWHERE + (FOR_A_ROOM if projector else ""))
-    st.html(MENU, unsafe_allow_javascript=True)
+    st.html(ONCE, unsafe_allow_javascript=True)

@@ -281,6 +281,17 @@ def test_a_phone_never_scrolls_sideways(base, open_page, path):
     )
 
 
+def test_on_a_phone_the_menu_gives_way_to_the_page_chosen_there(base, open_page):
+    page = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page.goto(base)
+    page.get_by_test_id("stExpandSidebarButton").tap(timeout=WAIT)
+    menu = page.get_by_test_id("stSidebar")
+    menu.get_by_role("link", name="Dying ReLU").tap(timeout=WAIT)
+    page.get_by_role("heading", name="Why do narrow").wait_for(timeout=WAIT)
+    page.wait_for_function("() => document.querySelector('[data-testid=stSidebar]')?.dataset.collapsed !== 'false'")
+    page.get_by_role("button", name="Run ·").tap(timeout=WAIT)  # nothing lies over it
+
+
 def test_the_projector_look_has_large_type(base, page):
     page.goto(f"{base}/dying-relu?projector=on")
     page.get_by_role("heading", name="Why do narrow").wait_for(timeout=WAIT)

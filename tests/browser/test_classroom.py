@@ -43,3 +43,19 @@ def test_a_phone_comes_in_by_the_link_a_teacher_by_hand_and_nobody_else(serve, o
     refused = [each for each in teacher.problems if "401 (Unauthorized)" in each]
     assert len(refused) == 1, "the page that asked for the code, and nothing after it"
     teacher.problems.remove(refused[0])
+
+
+def test_a_page_whose_ticket_no_longer_counts_becomes_the_door(serve, open_page, tmp_path):
+    """As after a restart, when the player asks for what is new or Streamlit connects again."""
+    base = serve(APP, {**CODES, "GRADIENT_LAB_CACHE": str(tmp_path)})
+    page = open_page()
+    page.goto(f"{base}/dying-relu?width=4&code=tulip")
+    page.wait_for_selector(".gl-plot .main-svg", timeout=WAIT)
+    page.context.clear_cookies()
+    page.evaluate("fetch('api/runs/0123456789abcdef').then((answer) => answer.text())")
+    page.get_by_role("button", name="Come in").wait_for(timeout=WAIT)
+    page.get_by_label("Code").fill("tulip")
+    page.get_by_role("button", name="Come in").click()
+    page.wait_for_selector(".gl-plot .main-svg", timeout=WAIT)
+    assert "width=4" in page.url
+    page.problems[:] = [each for each in page.problems if "401 (Unauthorized)" not in each]
