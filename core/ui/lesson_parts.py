@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ from core.ui.state import HUNT, PREDICTION
 
 RUN, STOP = "run", "stop"  # keys of the two buttons
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
+EVERY = 2.0  # seconds between two looks at what the class predicts
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
 
 
@@ -241,19 +243,44 @@ def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
 
 
 def predict(lesson: AnyLesson, run: Run | None) -> None:
-    """One question before the reveal; skipping it costs nothing."""
+    """One question before the reveal; skipping it costs nothing. The teacher of a class sees what it says."""
     if PREDICTION in state.hidden(lesson):
         return
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="predict"):
-        st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
-        key = f"{lesson.slug}/prediction"
-        st.pills("Your prediction", lesson.predict.answers, key=key, label_visibility="collapsed", wrap=True)
-        guess = state.prediction(lesson)
-        ended = guess is not None and run is not None and run.state.final
-        if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
-            found = run.facts if run is not None else {}
-            said = (lesson.predict.reveal(found) if found else None) or "This run cannot tell."
-            st.markdown(f"You said: *{guess}*. {said}", width="content")
+    with st.container(border=True, key="predict"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
+            said: Any = {"on_change": state.predicted, "args": (lesson,), "label_visibility": "collapsed", "wrap": True}
+            st.pills("Your prediction", lesson.predict.answers, key=state.begin_prediction(lesson), **said)
+            guess = state.prediction(lesson)
+            ended = guess is not None and run is not None and run.state.final
+            if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
+                found = run.facts if run is not None else {}
+                told = (lesson.predict.reveal(found) if found else None) or "This run cannot tell."
+                st.markdown(f"You said: *{guess}*. {told}", width="content")
+        if state.invited() is not None and state.teacher():
+            _class_predicts(lesson)
+
+
+@st.fragment(run_every=EVERY)
+def _class_predicts(lesson: AnyLesson) -> None:
+    """How many of the class have answered, and, once the teacher wants it, what."""
+    votes = state.votes().count(lesson.slug)
+    given = sum(votes.values())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.toggle("Show what the class predicts", key=f"{lesson.slug}/votes")
+        st.markdown(f"{given} answer{'s' if given != 1 else ''} so far", width="content")
+        st.button("Ask anew", key=f"{lesson.slug}/ask", type="tertiary", on_click=_ask_anew, args=(lesson,))
+    if shown:
+        rows = (
+            f'<tr><th scope="row">{escape(answer)}</th><td>{votes.get(answer, 0)}</td>'
+            f'<td><div style="width: {100 * votes.get(answer, 0) / max(1, given):.1f}%"></div></td></tr>'
+            for answer in lesson.predict.answers
+        )
+        st.html(f'<table class="gl-votes">{"".join(rows)}</table>')
+
+
+def _ask_anew(lesson: AnyLesson) -> None:
+    state.votes().clear(lesson.slug)
 
 
 def claims(run: Run) -> None:

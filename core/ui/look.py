@@ -33,6 +33,11 @@ EVERYWHERE = """
 .gl-card .gl-none { display: grid; place-items: center; aspect-ratio: 16 / 9; opacity: .7; }
 .gl-qr { display: block; max-width: 100%; border-radius: .5rem; background: #fff; }
 .gl-invited { margin: .6rem 0 0; text-align: center; font-size: clamp(1.4rem, 5vw, 2.6rem); line-height: 1.3; }
+.gl-votes { width: 100%; border-collapse: collapse; }
+.gl-votes th { padding: .2rem 1rem .2rem 0; font-weight: 400; text-align: left; }
+.gl-votes td:nth-child(2) { padding-right: .8rem; text-align: right; font-variant-numeric: tabular-nums; }
+.gl-votes td:last-child { width: 70%; }
+.gl-votes div { height: 1rem; min-width: 2px; border-radius: .25rem; background: #1f83d6; }
 .gl-beside { overflow-x: auto; }
 .gl-beside table { border-collapse: collapse; font-size: .93rem; line-height: 1.35; }
 .gl-beside th, .gl-beside td { padding: .35rem 1.6rem .35rem 0; text-align: left; vertical-align: top; }

@@ -22,6 +22,7 @@ from core.runs.store import Store
 from core.ui.door import Door
 from core.ui.gate import ASKER, ASKER_ID, TICKET
 from core.ui.invitation import Invitation, invitation
+from core.ui.votes import Votes
 
 COMPARISON = ("lesson", "runs", "series")
 HIDE = "hide"
@@ -50,6 +51,12 @@ def invited() -> Invitation | None:
     codes = door().codes
     bound, port = st.get_option("server.address"), st.get_option("server.port")
     return None if codes is None else invitation(codes, bound or "", port)
+
+
+@st.cache_resource(show_spinner=False)
+def votes() -> Votes:
+    """What the class predicts."""
+    return Votes()
 
 
 def asker() -> str:
@@ -315,6 +322,18 @@ def set_projector(on: bool) -> None:
         st.query_params["projector"] = "on"
     else:
         st.query_params.pop("projector", None)
+
+
+def begin_prediction(lesson: AnyLesson) -> str:
+    """The key of the widget for a prediction, which has what this browser said: before a reload, in another tab."""
+    key = f"{lesson.slug}/prediction"
+    begin(key, votes().given(lesson.slug, asker()), news=True)
+    return key
+
+
+def predicted(lesson: AnyLesson) -> None:
+    """Count what this reader has just predicted. For callbacks."""
+    votes().put(lesson.slug, asker(), prediction(lesson))
 
 
 def prediction(lesson: AnyLesson) -> str | None:

@@ -13,7 +13,9 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One runner per test that trains in its own thread."""
     monkeypatch.setenv("GRADIENT_LAB_ENGINE", "in_thread")
     monkeypatch.syspath_prepend(str(ROOT))
-    state.runner.clear()
+    for each in (state.runner, state.votes):
+        each.clear()
     yield
     state.runner().close()
-    state.runner.clear()
+    for each in (state.runner, state.votes):
+        each.clear()

@@ -1,6 +1,8 @@
 """The teacher's page, and lesson pages as students and teachers of a class see them."""
 
 import hashlib
+import re
+from html import escape
 from types import SimpleNamespace
 
 import pytest
@@ -177,6 +179,46 @@ def test_the_teacher_is_told_where_the_class_would_find_another_run(class_is_ope
         at.button(key="dying-relu/for_class/show").click().run()
         assert not at.exception
         assert any("gl-invited" in each.value for each in at.get("html"))
+
+
+def predictions(at: AppTest):
+    return next(each for each in at.button_group if each.key == "dying-relu/prediction")
+
+
+def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
+    class_is_open("student")
+    answers = RELU.predict.answers
+    for asker, answer in (("a", answers[0]), ("b", answers[0]), ("c", answers[2])):
+        shown[ASKER] = asker * 32
+        at = lesson_page("dying-relu")
+        assert predictions(at).value is None
+        predictions(at).set_value(answer)
+        at.run()
+        assert not any(each.label == "Show what the class predicts" for each in at.toggle)
+    assert predictions(lesson_page("dying-relu")).value == answers[2], "it outlives a reload"
+
+    class_is_open("teacher")
+    shown[ASKER] = "d" * 32
+    teacher = lesson_page("dying-relu")
+    assert not teacher.exception
+    assert "3 answers so far" in words(teacher)
+    assert "gl-votes" not in words(teacher), "nothing is given away"
+    teacher.toggle(key="dying-relu/votes").set_value(True).run()
+    counts = re.findall(r'<th scope="row">(.*?)</th><td>(\d+)</td>', words(teacher))
+    assert counts == list(zip(map(escape, answers), ("2", "0", "1", "0"), strict=True))
+    teacher.button(key="dying-relu/ask").click().run()
+    assert "0 answers so far" in words(teacher)
+    shown[ASKER] = "c" * 32
+    assert predictions(lesson_page("dying-relu")).value is None
+
+
+def test_at_its_own_machine_there_is_no_class_to_predict():
+    at = lesson_page("dying-relu")
+    predictions(at).set_value(RELU.predict.answers[1])
+    at.run()
+    assert not at.exception
+    assert not any(each.label == "Show what the class predicts" for each in at.toggle)
+    assert predictions(at).value == RELU.predict.answers[1]
 
 
 # --- who asks --------------------------------------------------------------------------------------------------------
