@@ -91,7 +91,7 @@ def test_a_turned_knob_leaves_the_page_standing_and_run_takes_it(base, page):
     stood, presets = knobs.count(), page.get_by_role("button", name="Classroom").count()
     for width in ("8", "32"):
         page.get_by_test_id("stButtonGroup").get_by_role("button", name=width, exact=True).click()
-    page.wait_for_url(re.compile("widths=4%2C16%2C8%2C32"), timeout=WAIT)
+    page.wait_for_url(re.compile("widths=4%2C8%2C16%2C32"), timeout=WAIT)
     page.get_by_text("Press Run for yours").wait_for(timeout=WAIT)
     assert knobs.count() == stood
     assert page.get_by_role("button", name="Classroom").count() == presets
@@ -148,6 +148,11 @@ def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base,
     page.get_by_text("Claims, checked on this run").wait_for(timeout=WAIT)
     expect_state(page, "done")
     page.wait_for_selector(".js-plotly-plot", timeout=WAIT)
+    page.wait_for_function(  # a stored run replays when Run is pressed
+        "() => { const bar = document.querySelector('.gl-scrubber'); return bar.value === bar.max && bar.max > 0; }",
+        timeout=WAIT,
+    )
+    page.get_by_role("button", name="Play", exact=True).wait_for(timeout=WAIT)
     whole = points(page)
     scrubber = page.get_by_role("slider", name=re.compile("frame|moment|scrub", re.I))
     scrubber.focus()
