@@ -204,7 +204,8 @@ class Store(Keeper):
 
     def nearest_listed(self, lesson: AnyLesson, knobs: Knobs) -> Listed | None:
         """The stored run whose knobs differ in the fewest places, the newest of several; None where there is none."""
-        return next(iter(self._by_distance(lesson, knobs)), None)
+        found = (self._first(lesson.slug, each.key, self._entry) for each in self._by_distance(lesson, knobs))
+        return next(filter(None, found), None)
 
     def nearest(self, lesson: AnyLesson, knobs: Knobs) -> Run | None:
         """The nearest stored run that is whole, loaded."""
