@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -21,7 +22,9 @@ from core.ui.invitation import AddressError
 from core.ui.routes import routes
 from core.ui.tuning import tune
 
-COLLECT_EVERY = 60.0  # seconds; Streamlit's own collection after each script run is off (.streamlit/config.toml)
+# Seconds, or so many looks among the youngest objects, until garbage is collected; Streamlit's own collection after each
+# script run is off (.streamlit/config.toml). Many who come and go leave more in ten seconds than a class in a minute.
+COLLECT_EVERY, COLLECT_AFTER = 60.0, 10
 
 
 @asynccontextmanager
@@ -43,10 +46,17 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _collect() -> None:
-    """Figures hold reference cycles: collect them now and then, off the event loop."""
+    """Figures and sessions hold reference cycles: collect them now and then, off the event loop."""
     while True:
-        await asyncio.sleep(COLLECT_EVERY)
+        until, looks = time.monotonic() + COLLECT_EVERY, _looks()
+        while time.monotonic() < until and _looks() - looks < COLLECT_AFTER:
+            await asyncio.sleep(1.0)
         await asyncio.to_thread(gc.collect)
+
+
+def _looks() -> int:
+    """How often Python has looked for garbage among the youngest objects."""
+    return int(gc.get_stats()[0]["collections"])
 
 
 try:
