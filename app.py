@@ -22,8 +22,9 @@ from core.ui.invitation import AddressError
 from core.ui.routes import routes
 from core.ui.tuning import tune
 
-# Seconds, or so many looks among the youngest objects, until garbage is collected; Streamlit's own collection after each
-# script run is off (.streamlit/config.toml). Many who come and go leave more in ten seconds than a class in a minute.
+# Seconds, or so many looks among the youngest objects, until garbage is collected; Streamlit's own collection after
+# each script run is off (.streamlit/config.toml). Many who come and go leave more in ten seconds than a class in a
+# minute, and memory that was taken once is not given back.
 COLLECT_EVERY, COLLECT_AFTER = 60.0, 10
 
 
