@@ -34,7 +34,7 @@ JOBS, INTERRUPTED, PARTIAL, PINNED, ASIDE = ".jobs", ".interrupted", ".partial",
 
 USUAL_QUOTA = "2 GB"
 AMOUNT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?) ?(MB|GB|TB)", re.IGNORECASE)
-UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
+UNITS = {"kB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 MOST_RUNS = 5_000  # stored, whatever their size: who looks for the nearest one looks at all of a lesson
 NOTE_EVERY = 60 * 10**9  # ns between two notes that a run is being looked at
 
@@ -317,5 +317,5 @@ _MORE = "choose a larger GRADIENT_LAB_QUOTA"
 
 def spell_size(size: float) -> str:
     """A number of bytes as people say it: 13.1 kB, 512 MB, 1.95 GB."""
-    unit = next((unit for unit in ("TB", "GB", "MB") if size >= UNITS[unit]), "KB")
-    return f"{size / UNITS[unit]:.3g} {unit.replace('K', 'k')}"
+    unit = next((unit for unit in ("TB", "GB", "MB") if size >= UNITS[unit]), "kB")
+    return f"{size / UNITS[unit]:.3g} {unit}"

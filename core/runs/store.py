@@ -423,13 +423,12 @@ class Store(Keeper):
 
     def _listed(self, slug: str) -> Iterator[Listed]:
         for root, origin in self._roots:
-            yield from filter(None, self._listed_in(root / slug, origin))
+            entries = (self._offer(root / slug / key, origin, self._entry) for key in self._keys(root / slug))
+            yield from filter(None, entries)
 
-    def _listed_in(self, folder: Path, origin: Origin) -> Iterator[Listed | None]:
-        """What lies there by the name of a run; None where it cannot be read now."""
-        for key in self._seen(folder):
-            if RUN_ID.fullmatch(key):
-                yield self._offer(folder / key, origin, self._entry)
+    def _keys(self, folder: Path) -> Sequence[str]:
+        """What lies there by the name of a run."""
+        return [name for name in self._seen(folder) if RUN_ID.fullmatch(name)]
 
     def _known(self, slug: str) -> Iterator[Listed]:
         """As `_listed`, reading only what came since the last time: each look at a page asks for this."""
@@ -440,9 +439,9 @@ class Store(Keeper):
                 stamp = self.files.stamp(folder)  # before it is looked through: what comes meanwhile makes a newer one
             at, known = self._listings.get(folder, (None, {}))
             if stamp is None or at != stamp:
-                names = [name for name in self._seen(folder) if RUN_ID.fullmatch(name)]
-                found = {name: known.get(name) or self._offer(folder / name, origin, self._entry) for name in names}
-                known = {name: each for name, each in found.items() if each is not None}
+                keys = self._keys(folder)
+                found = {key: known.get(key) or self._offer(folder / key, origin, self._entry) for key in keys}
+                known = {key: each for key, each in found.items() if each is not None}
                 # A second change within a moment may leave the same stamp, and what cannot be read now may be later.
                 settled = stamp is not None and time.time_ns() - stamp[0] > SETTLED and len(known) == len(found) > 0
                 self._listings[folder] = stamp if settled else None, known

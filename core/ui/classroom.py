@@ -22,7 +22,7 @@ from core.ui.load import Load
 PageOf = Callable[[AnyLesson], Any]
 PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second line is no change
 LOOK_AGAIN = 30.0  # seconds between two looks at every stored file
-EVERY = 2.0  # seconds between two looks at the line and the machine
+EVERY = 2.0  # seconds between two looks at the line and the machine, and at what the class predicts
 MOST_IN_QR = 1000  # characters of a link that a phone still reads from a wall
 PARTS = {state.PREDICTION: "the prediction", state.HUNT: "what the notebook got wrong"}
 
@@ -118,6 +118,28 @@ def _of(value: float | None, spell: Callable[[float], str]) -> str:
 
 def _share(found: tuple[int, int] | None) -> tuple[str, str | None]:
     return ("not known", None) if found is None else (spell_size(found[0]), f"of {spell_size(found[1])}")
+
+
+@st.fragment(run_every=EVERY)
+def class_predicts(lesson: AnyLesson) -> None:
+    """How many of the class have answered, and, once the teacher wants it, what."""
+    votes = state.votes().count(lesson.slug)
+    given = sum(votes.values())
+    with st.container(horizontal=True, vertical_alignment="center"):
+        shown = st.toggle("Show what the class predicts", key=f"{lesson.slug}/votes")
+        st.markdown(f"{given} answer{'s' if given != 1 else ''} so far", width="content")
+        st.button("Ask anew", key=f"{lesson.slug}/ask", type="tertiary", on_click=_ask_anew, args=(lesson,))
+    if shown:
+        rows = (
+            f'<tr><th scope="row">{escape(answer)}</th><td>{votes.get(answer, 0)}</td>'
+            f'<td><div style="width: {100 * votes.get(answer, 0) / max(1, given):.1f}%"></div></td></tr>'
+            for answer in lesson.predict.answers
+        )
+        st.html(f'<table class="gl-votes">{"".join(rows)}</table>')
+
+
+def _ask_anew(lesson: AnyLesson) -> None:
+    state.votes().clear(lesson.slug)
 
 
 def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:

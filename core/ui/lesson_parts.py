@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -19,7 +18,7 @@ from core.lessons import CURRICULUM
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
-from core.ui import data_sets, state
+from core.ui import classroom, data_sets, state
 from core.ui.cards import as_text
 from core.ui.folded import folded
 from core.ui.knob_panel import knobs_as_turned
@@ -31,7 +30,6 @@ from core.ui.state import HUNT, PREDICTION
 
 RUN, STOP = "run", "stop"  # keys of the two buttons
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
-EVERY = 2.0  # seconds between two looks at what the class predicts
 MOST_CHANGED = 2  # knobs in which a run may differ from the one that stands pale behind it
 
 
@@ -258,29 +256,7 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
                 told = (lesson.predict.reveal(found) if found else None) or "This run cannot tell."
                 st.markdown(f"You said: *{guess}*. {told}", width="content")
         if state.invited() is not None and state.teacher():
-            _class_predicts(lesson)
-
-
-@st.fragment(run_every=EVERY)
-def _class_predicts(lesson: AnyLesson) -> None:
-    """How many of the class have answered, and, once the teacher wants it, what."""
-    votes = state.votes().count(lesson.slug)
-    given = sum(votes.values())
-    with st.container(horizontal=True, vertical_alignment="center"):
-        shown = st.toggle("Show what the class predicts", key=f"{lesson.slug}/votes")
-        st.markdown(f"{given} answer{'s' if given != 1 else ''} so far", width="content")
-        st.button("Ask anew", key=f"{lesson.slug}/ask", type="tertiary", on_click=_ask_anew, args=(lesson,))
-    if shown:
-        rows = (
-            f'<tr><th scope="row">{escape(answer)}</th><td>{votes.get(answer, 0)}</td>'
-            f'<td><div style="width: {100 * votes.get(answer, 0) / max(1, given):.1f}%"></div></td></tr>'
-            for answer in lesson.predict.answers
-        )
-        st.html(f'<table class="gl-votes">{"".join(rows)}</table>')
-
-
-def _ask_anew(lesson: AnyLesson) -> None:
-    state.votes().clear(lesson.slug)
+            classroom.class_predicts(lesson)
 
 
 def claims(run: Run) -> None:

@@ -33,7 +33,7 @@ COUNT = re.compile(r"[0-9]{1,9}")
 NO_FRAME = "This run has no frame, so there is nothing in it to keep; open it under Runs and press Run."
 NO_SUCH_RUN = "There is no such run on this server; look under Runs."
 FOR_EVER = "public, max-age=31536000, immutable"  # where the address changes with the content
-FILES_KEPT = 32 * 2**20  # bytes of one kind of file: some ten of the largest; a class takes home one at a time
+FILES_KEPT = 32 * 2**20  # bytes of files of runs, and as many of comparisons: some ten of the largest
 WORTH_PACKING = 4096  # bytes; what is shorter travels as it is
 # What a browser opens by itself, such as a picture in a tab of its own, is taken for nothing else and runs no script.
 ALONE = {
@@ -239,13 +239,7 @@ def _table(request: Request, runs: Runs) -> Response:
         return _refuse(404, NO_SUCH_RUN)
     if not len(run.recording):
         return _refuse(409, NO_FRAME)
-    return _file(_kept_table(Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
-
-
-@kept(most_bytes=FILES_KEPT)
-def _kept_table(part: Part) -> bytes:
-    """Kept, and so the files below: each takes up to a second, and a class takes the same home at the same moment."""
-    return curves_csv(part.run)
+    return _file(_made(curves_csv, Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
 
 
 def _replay(request: Request, runs: Runs) -> Response:
@@ -257,12 +251,7 @@ def _replay(request: Request, runs: Runs) -> Response:
         return _refuse(409, "This run still trains; the file can be had when it has ended.")
     if not len(run.recording):
         return _refuse(409, NO_FRAME)
-    return _file(_kept_replay(Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
-
-
-@kept(most_bytes=FILES_KEPT)
-def _kept_replay(part: Part) -> bytes:
-    return replay_html(part.run)
+    return _file(_made(replay_html, Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
 
 
 def _script(request: Request, runs: Runs) -> Response:
@@ -281,14 +270,15 @@ def _to_go(request: Request, runs: Runs) -> Response:
     if run is None:
         return _refuse(404, NO_SUCH_RUN)
     try:
-        return _file(_kept_bundle(Part.of(run, 0)), bundle.name_of(run), "application/octet-stream")
+        return _file(_made(bundle.export, Part.of(run, 0)), bundle.name_of(run), "application/octet-stream")
     except BundleError as error:
         return _refuse(409, str(error))
 
 
 @kept(most_bytes=FILES_KEPT)
-def _kept_bundle(part: Part) -> bytes:
-    return bundle.export(part.run)
+def _made(make: Callable[[Run], bytes], part: Part) -> bytes:
+    """A file of a run. Kept, since some take up to a second, and a class takes the same home at the same moment."""
+    return make(part.run)
 
 
 def _file(content: bytes, name: str, media_type: str) -> Response:

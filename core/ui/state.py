@@ -333,13 +333,12 @@ def begin_prediction(lesson: AnyLesson) -> str:
 
 def predicted(lesson: AnyLesson) -> None:
     """Count what this reader has just predicted. For callbacks."""
-    votes().put(lesson.slug, asker(), prediction(lesson))
+    votes().put(lesson.slug, asker(), held(f"{lesson.slug}/prediction"))
 
 
 def prediction(lesson: AnyLesson) -> str | None:
     """What this reader predicted."""
-    found = st.session_state.get(f"{lesson.slug}/prediction")
-    return None if found is None else str(found)
+    return votes().given(lesson.slug, asker())
 
 
 def count(key: str) -> None:

@@ -364,8 +364,7 @@ def test_a_refresh_of_ten_curves_with_a_thousand_points_is_small(page, server):
     expect(page.locator(".gl-state")).to_have_text("done")
     assert len(sizes) > 3
     assert sizes[0] > 50_000
-    assert min(sizes[1:]) < 10_000
-    assert max(sizes[1:]) < sizes[0] / 4, "even where a busy machine makes one of many"
+    assert max(sizes[1:]) < 10_000
 
 
 def test_axes_only_grow_while_it_is_live(page, server):

@@ -552,8 +552,9 @@ function show(parent, held, data) {
   if (held.signature === signature) {
     held.player.restyle(look);
     held.player.news(state);
-    if (replay) held.player.replay();
-    if (replay) held.player.reveal();
+    if (!replay) return;
+    held.player.replay();
+    held.player.reveal();
     return;
   }
   // The page keeps its height while another run comes.
