@@ -26,7 +26,7 @@ test: .venv/tests
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/load
-	$(BIN)/python -m pytest tests/browser tests/load
+	$(BIN)/python -m pytest --reruns 1 tests/browser tests/load
 
 bench: .venv/tests
 	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done

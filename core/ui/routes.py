@@ -69,42 +69,37 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
         runs: gives the runner; called at each request, so that nothing starts at import.
     """
 
-    # Plain functions, not coroutines: Starlette calls them in a thread, and the event loop stays free.
-    def frames(request: Request) -> Response:
-        return _frames(request, runs())
+    def route(path: str, answer: Callable[..., Response], *needs: Callable[[], Runs]) -> Route:
+        # A plain function, not a coroutine: Starlette calls it in a thread, and the event loop stays free.
+        def answered(request: Request) -> Response:
+            try:
+                return answer(request, *(need() for need in needs))
+            except Refused as refusal:
+                body = json.dumps({"error": str(refusal)}).encode()
+                headers = {"Cache-Control": "no-store", **ALONE}
+                return Response(body, refusal.status, headers, media_type="application/json")
 
-    def comparison(request: Request) -> Response:
-        return _comparison(request, runs())
-
-    def comparison_to_keep(request: Request) -> Response:
-        return _comparison_to_keep(request, runs())
-
-    def picture(request: Request) -> Response:
-        return _picture(request, runs())
-
-    def table(request: Request) -> Response:
-        return _table(request, runs())
-
-    def replay(request: Request) -> Response:
-        return _replay(request, runs())
-
-    def code(request: Request) -> Response:
-        return _script(request, runs())
-
-    def to_go(request: Request) -> Response:
-        return _to_go(request, runs())
+        return Route(path, answered)
 
     return [
-        Route("/assets/{version}/{name}", _asset),
-        Route("/api/compare", comparison),
-        Route("/api/compare/replay.html", comparison_to_keep),
-        Route("/api/runs/{key}", frames),
-        Route("/api/runs/{key}/thumbnail.svg", picture),
-        Route("/api/runs/{key}/curves.csv", table),
-        Route("/api/runs/{key}/replay.html", replay),
-        Route("/api/runs/{key}/script.py", code),
-        Route("/api/runs/{key}/bundle.glab", to_go),
+        route("/assets/{version}/{name}", _asset),
+        route("/api/compare", _comparison, runs),
+        route("/api/compare/replay.html", _comparison_to_keep, runs),
+        route("/api/runs/{key}", _frames, runs),
+        route("/api/runs/{key}/thumbnail.svg", _picture, runs),
+        route("/api/runs/{key}/curves.csv", _table, runs),
+        route("/api/runs/{key}/replay.html", _replay, runs),
+        route("/api/runs/{key}/script.py", _script, runs),
+        route("/api/runs/{key}/bundle.glab", _to_go, runs),
     ]
+
+
+class Refused(Exception):
+    """A request that gets no more than a sentence, with the HTTP status of its kind."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -132,7 +127,7 @@ def packed(path: Path) -> bytes:
 def _asset(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in ASSETS:
-        return _refuse(404, f"There is no file {clip(name, 40)} here; the player has {', '.join(ASSETS)}.")
+        raise Refused(404, f"There is no file {clip(name, 40)} here; the player has {', '.join(ASSETS)}.")
     path, media_type = ASSETS[name]
     current = request.path_params["version"] == _version(name)
     headers = {
@@ -154,12 +149,12 @@ def _asset(request: Request) -> Response:
 def _frames(request: Request, runs: Runs) -> Response:
     key, since = request.path_params["key"], request.query_params.get("since", "0")
     if not RUN_ID.fullmatch(key):
-        return _refuse(404, f"{clip(key, 40)} is no run's name: it takes 16 to 64 of the digits 0-9 and a-f.")
+        raise Refused(404, f"{clip(key, 40)} is no run's name: it takes 16 to 64 of the digits 0-9 and a-f.")
     if not COUNT.fullmatch(since):
-        return _refuse(400, f"since = {clip(since, 40)} is no number of frames; it takes 0 … 999999999.")
+        raise Refused(400, f"since = {clip(since, 40)} is no number of frames; it takes 0 … 999999999.")
     run = runs.get(key)
     if run is None:
-        return _refuse(404, f"Run {key[:12]}… is not on this server. Press Run to train it again, or look under Runs.")
+        raise Refused(404, f"Run {key[:12]}… is not on this server. Press Run to train it again, or look under Runs.")
     part = Part.of(run, int(since))
     told = header(part, runs.place(run), runs.seconds_left(run))
     head = json.dumps(told, allow_nan=False, separators=(",", ":"))
@@ -181,8 +176,6 @@ def _ended(part: Part, head: str) -> "Packed":
 def _comparison(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson, overlaid."""
     found = _compared(request, runs)
-    if isinstance(found, Response):
-        return found
     return _final(request, _overlaid(tuple(Part.of(run, 0) for run in found), _series(request)))
 
 
@@ -195,8 +188,6 @@ def _overlaid(parts: tuple[Part, ...], asked: tuple[str, ...]) -> "Packed":
 def _comparison_to_keep(request: Request, runs: Runs) -> Response:
     """Several runs of one lesson as one file that replays anywhere."""
     found = _compared(request, runs)
-    if isinstance(found, Response):
-        return found
     name = "-".join([found[0].lesson.slug, *(run.key[:8] for run in found)])
     content = _kept_comparison(tuple(Part.of(run, 0) for run in found), _series(request))
     return _file(content, f"{name}.html", "text/html")
@@ -207,14 +198,14 @@ def _kept_comparison(parts: tuple[Part, ...], series: tuple[str, ...]) -> bytes:
     return comparison_html([part.run for part in parts], series)
 
 
-def _compared(request: Request, runs: Runs) -> Sequence[Run] | Response:
-    """The runs that a comparison asks for, or why it cannot be."""
+def _compared(request: Request, runs: Runs) -> Sequence[Run]:
+    """The runs that a comparison asks for."""
     keys = [key for key in request.query_params.get("runs", "").split(",") if key]
     found, sentences = pick(keys, runs.get)
     if sentences:
-        return _refuse(404, " ".join(sentences))
+        raise Refused(404, " ".join(sentences))
     if len(found) < LEAST:
-        return _refuse(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
+        raise Refused(400, f"A comparison takes {LEAST} … {MOST} runs; this address names {len(found)}.")
     return found
 
 
@@ -225,8 +216,6 @@ def _series(request: Request) -> tuple[str, ...]:
 def _picture(request: Request, runs: Runs) -> Response:
     """The headline chart of a run as a small SVG that draws itself."""
     run = _run(request, runs)
-    if run is None:
-        return _refuse(404, NO_SUCH_RUN)
     part = Part.of(run, 0)
     headers = {"Cache-Control": "max-age=300" if part.state.final else "no-store", **ALONE}
     return Response(_drawn(part), headers=headers, media_type="image/svg+xml")
@@ -235,44 +224,32 @@ def _picture(request: Request, runs: Runs) -> Response:
 def _table(request: Request, runs: Runs) -> Response:
     """All curves of a run as CSV."""
     run = _run(request, runs)
-    if run is None:
-        return _refuse(404, NO_SUCH_RUN)
-    if not len(run.recording):
-        return _refuse(409, NO_FRAME)
-    return _file(_made(curves_csv, Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
+    return _file(_made(curves_csv, _shown(run)), f"{run.lesson.slug}-{run.key[:8]}.csv", "text/csv")
 
 
 def _replay(request: Request, runs: Runs) -> Response:
     """A finished run as one file that replays anywhere."""
     run = _run(request, runs)
-    if run is None:
-        return _refuse(404, NO_SUCH_RUN)
     if not run.state.final:
-        return _refuse(409, "This run still trains; the file can be had when it has ended.")
-    if not len(run.recording):
-        return _refuse(409, NO_FRAME)
-    return _file(_made(replay_html, Part.of(run, 0)), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
+        raise Refused(409, "This run still trains; the file can be had when it has ended.")
+    return _file(_made(replay_html, _shown(run)), f"{run.lesson.slug}-{run.key[:8]}.html", "text/html")
 
 
 def _script(request: Request, runs: Runs) -> Response:
     """A run's experiment as a stand-alone script with its knobs."""
     run = _run(request, runs)
-    if run is None:
-        return _refuse(404, NO_SUCH_RUN)
     if not has_script(run.lesson):
-        return _refuse(404, f"The lesson {run.lesson.slug} has no script; its code stands on its page.")
+        raise Refused(404, f"The lesson {run.lesson.slug} has no script; its code stands on its page.")
     return _file(script(run.lesson, run.knobs).encode(), f"{run.lesson.slug}-{run.key[:8]}.py", "text/x-python")
 
 
 def _to_go(request: Request, runs: Runs) -> Response:
     """A stored run as one file that another server imports."""
     run = _run(request, runs)
-    if run is None:
-        return _refuse(404, NO_SUCH_RUN)
     try:
         return _file(_made(bundle.export, Part.of(run, 0)), bundle.name_of(run), "application/octet-stream")
     except BundleError as error:
-        return _refuse(409, str(error))
+        raise Refused(409, str(error)) from error
 
 
 @kept(most_bytes=FILES_KEPT)
@@ -287,9 +264,19 @@ def _file(content: bytes, name: str, media_type: str) -> Response:
     return Response(content, headers=headers, media_type=media_type)
 
 
-def _run(request: Request, runs: Runs) -> Run | None:
+def _run(request: Request, runs: Runs) -> Run:
     key = request.path_params["key"]
-    return runs.get(key) if RUN_ID.fullmatch(key) else None
+    run = runs.get(key) if RUN_ID.fullmatch(key) else None
+    if run is None:
+        raise Refused(404, NO_SUCH_RUN)
+    return run
+
+
+def _shown(run: Run) -> Part:
+    """All of a run that has something to show."""
+    if not len(run.recording):
+        raise Refused(409, NO_FRAME)
+    return Part.of(run, 0)
 
 
 @kept()
@@ -329,11 +316,6 @@ def _final(request: Request, found: Packed) -> Response:
     if not takes_gzip(request):
         return Response(gzip.decompress(found.body), headers=headers, media_type="application/json")
     return Response(found.body, headers={**headers, "Content-Encoding": "gzip"}, media_type="application/json")
-
-
-def _refuse(status: int, sentence: str) -> Response:
-    body = json.dumps({"error": sentence}).encode()
-    return Response(body, status, {"Cache-Control": "no-store", **ALONE}, media_type="application/json")
 
 
 def _known(request: Request, tag: str) -> bool:

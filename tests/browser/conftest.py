@@ -17,7 +17,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PATIENCE = 180.0  # seconds for a server to come up on a busy machine
+PATIENCE = 180.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +100,7 @@ def open_page(browser):
 
     def start(**context):
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+        context.set_default_timeout(1000 * PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.problems = []

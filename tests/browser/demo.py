@@ -15,4 +15,10 @@ def again(request):
     return Response(str(RUNS.held.pop(request.path_params["key"], None) is not None))
 
 
-app = st.App("demo_page.py", routes=[Route("/again/{key}", again), *routes(lambda: RUNS)])
+def go(request):
+    """Let a run go on that waits."""
+    RUNS.held[request.path_params["key"]].let_go()
+    return Response("True")
+
+
+app = st.App("demo_page.py", routes=[Route("/again/{key}", again), Route("/go/{key}", go), *routes(lambda: RUNS)])

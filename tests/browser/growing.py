@@ -70,39 +70,48 @@ def frame(step, frames, few, lost_after=None):
 # The first digit of a run's name says what it is; the rest is free, so that each test has a run of its own.
 KINDS = {
     "a": {"frames": 1000},
-    "b": {"frames": 80, "pace": 12, "few": 6},
-    "c": {"frames": 30, "pace": 15, "few": 4, "waits": 6.0},
+    "b": {"frames": 80, "pace": 12, "few": 6, "holds": [79]},
+    "c": {"frames": 30, "pace": 15, "few": 4, "ahead": 0, "holds": [0, 29]},
     "d": {"frames": 12, "few": 4, "error": "The training process was killed at pass 11. Press Run to start it again."},
     "e": {"frames": 60, "few": 5, "lost_after": 33},
     "f": {"frames": 80, "few": 5},
     "1": {"frames": 1000, "pace": 8, "ahead": 900},
-    "2": {"frames": 24, "pace": 12, "few": 3},
+    "2": {"frames": 24, "pace": 12, "few": 3, "holds": [23]},
+    "3": {"frames": 4000, "pace": 12, "few": 6},
 }
 
 
 class Growing:
-    """A run that gains `pace` frames a second from the first look at it, after `waits` seconds in line.
+    """A run that gains `pace` frames a second from the first look at it; without a pace it has them at once.
 
-    It starts with `ahead` of its `frames`, and ends with all of them; without a pace it has them at once.
+    It starts with `ahead` of its `frames`. At each of the counts of frames in `holds` it waits until it is let go, so
+    that what is looked at meanwhile is still so on a slow machine; without a frame it waits in line.
     """
 
-    def __init__(self, key, frames, pace=None, few=10, waits=0.0, ahead=1, lost_after=None, error=""):
+    def __init__(self, key, frames, pace=None, few=10, ahead=1, holds=(), lost_after=None, error=""):
         self.frames, self.pace, self.few, self.lost_after = frames, pace, few, lost_after
-        self.waits, self.ahead = waits, ahead
+        self.ahead, self.holds = ahead, list(holds)
         lesson = SimpleNamespace(axis="pass", panels=lambda knobs: panels(few), watches=lambda knobs: watches(few))
         self.run = Run(lesson, None, key, error=error)
         self.began = None
         self.lock = threading.Lock()
 
+    def let_go(self):
+        """Let it go on from where it waits, or shall wait."""
+        with self.lock:
+            self.holds.pop(0)
+            self.ahead, self.began = len(self.run.recording), time.monotonic()
+
     def now(self):
         """The run as it is by now."""
         with self.lock:
             self.began = self.began or time.monotonic()
-            elapsed = time.monotonic() - self.began - self.waits
-            due = self.frames if self.pace is None else min(self.frames, self.ahead + int(elapsed * self.pace))
-            for step in range(len(self.run.recording), due if elapsed >= 0 else 0):
+            due = self.holds[0] if self.holds else self.frames
+            if self.pace is not None:
+                due = min(due, self.ahead + int((time.monotonic() - self.began) * self.pace))
+            for step in range(len(self.run.recording), due):
                 self.run.recording.append(frame(step, self.frames, self.few, self.lost_after))
-            if elapsed < 0:
+            if not len(self.run.recording):
                 self.run.state = State.QUEUED
             elif due < self.frames:
                 self.run.state = State.RUNNING

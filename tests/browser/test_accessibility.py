@@ -8,7 +8,6 @@ from axe_playwright_python.sync_playwright import Axe
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
-WAIT = 180_000  # ms
 PAGES = {
     "/": "Gradient Lab",
     "/gallery": "Gallery",
@@ -31,9 +30,9 @@ def base(serve, tmp_path_factory):
 def test_axe_finds_nothing_serious(base, open_page, path, scheme):
     page = open_page(color_scheme=scheme)
     page.goto(base + path)
-    page.get_by_role("heading", level=1, name=PAGES[path]).wait_for(timeout=WAIT)
+    page.get_by_role("heading", level=1, name=PAGES[path]).wait_for()
     if path in LESSONS:
-        page.wait_for_selector(".gl-plot .main-svg", timeout=WAIT)
+        page.wait_for_selector(".gl-plot .main-svg")
     for _ in range(8):
         page.wait_for_timeout(1500)  # what fades in, or is drawn once more, is pale until it stands
         found = Axe().run(page).response["violations"]

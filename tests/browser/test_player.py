@@ -42,6 +42,12 @@ def visit(page, server, run, **query):
     page.wait_for_selector(f"{FIRST} .main-svg")
 
 
+def tell(server, what, run):
+    """`again`: train a run anew; `go`: let one go on that waits."""
+    with urllib.request.urlopen(f"{server}/{what}/{run}") as answer:
+        assert answer.read() == b"True"
+
+
 def plot(page, script, number=0):
     """What a script says of a chart: `plot.data`, `plot.layout`."""
     return page.evaluate(f"plot => {script}", page.query_selector_all(".gl-plot")[number])
@@ -63,13 +69,24 @@ def points(page, number, number_of_points):
     )
 
 
+def until(page, true):
+    """Wait until it is true of what the page has asked and shown."""
+    for _ in range(300):
+        if true():
+            return
+        page.wait_for_timeout(200)
+    pytest.fail("It never came true.")
+
+
 def press(page, name):
     page.locator(".gl-bar").get_by_role("button", name=name).click()
 
 
 def drag(page, number=0):
     """Zoom by mouse into the middle of a chart."""
-    box = page.locator(".gl-plot").nth(number).locator(".nsewdrag").first.bounding_box()
+    area = page.locator(".gl-plot").nth(number).locator(".nsewdrag").first
+    area.hover()  # waits until the chart stands still
+    box = area.bounding_box()
     page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.3)
     page.mouse.down()
     page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.7, steps=6)
@@ -154,7 +171,7 @@ def test_pictures_switch_with_the_frame(page, server):
 
 def test_replay_runs_to_the_end_and_can_be_paused(page, server):
     visit(page, server, fresh("f"))
-    page.get_by_label("Speed").select_option("2")
+    page.get_by_label("Speed").select_option("0.5")
     press(page, "Play")
     page.wait_for_function("Number(document.querySelector('.gl-scrubber').value) > 5")
     press(page, "Pause")
@@ -299,6 +316,7 @@ def test_a_live_run_grows_finishes_and_tells_the_page_once(page, server):
     visit(page, server, run, state="running")
     expect(page.locator(".gl-state")).to_contain_text("live")
     page.wait_for_function("Number(document.querySelector('.gl-scrubber').value) > 5")
+    tell(server, "go", run)
     expect(page.locator(".gl-state")).to_have_text("done")
     at(page, "pass 23 of 23")
     expect(page.get_by_text(f"script runs: 2 · finished: {run}")).to_be_visible()
@@ -313,7 +331,7 @@ def test_a_run_that_was_over_before_the_player_looked_is_news_to_the_page(page, 
 
 
 def test_ten_refreshes_keep_the_zoom(page, server):
-    visit(page, server, fresh("b"))
+    visit(page, server, fresh("3"))
     page.wait_for_function("document.querySelector('.gl-plot').data.at(-1).x.length > 3")
     page.evaluate("document.querySelector('.gl-plot').dataset.mark = 'the same'")
     drag(page)
@@ -368,19 +386,21 @@ def test_a_refresh_of_ten_curves_with_a_thousand_points_is_small(page, server):
 
 
 def test_axes_only_grow_while_it_is_live(page, server):
-    visit(page, server, fresh("b"))
-    seen = []
-    for _ in range(8):
+    visit(page, server, fresh("3"))
+    seen = [ranges(page)]
+
+    def grown():
         seen.append(ranges(page))
-        page.wait_for_timeout(200)
+        return len({str(each) for each in seen}) > 3
+
+    until(page, grown)
     for (x, y), (later_x, later_y) in itertools.pairwise(seen):
         assert later_x[0] <= x[0] <= x[1] <= later_x[1]
         assert later_y[0] <= y[0] <= y[1] <= later_y[1]
-    assert seen[-1] != seen[0]
 
 
 def test_a_paused_live_run_stays_where_it_is_and_can_be_followed_again(page, server):
-    visit(page, server, fresh("b"))
+    visit(page, server, fresh("3"))
     page.wait_for_function("Number(document.querySelector('.gl-scrubber').max) > 8")
     page.locator(".gl-scrubber").fill("4")
     at(page, "pass 4")
@@ -391,10 +411,13 @@ def test_a_paused_live_run_stays_where_it_is_and_can_be_followed_again(page, ser
 
 
 def test_the_place_in_line_shows_and_then_the_run(page, server):
-    visit(page, server, fresh("c"))
+    run = fresh("c")
+    visit(page, server, run)
     expect(page.locator(".gl-state")).to_have_text(re.compile(r"^in line: place 2, starts in \d+ s$"))
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
+    tell(server, "go", run)
     expect(page.locator(".gl-state")).to_contain_text("live")
+    tell(server, "go", run)
     expect(page.locator(".gl-state")).to_have_text("done")
     at(page, "pass 29 of 29")
 
@@ -420,7 +443,7 @@ def test_a_run_that_is_not_there_gets_a_sentence(page, server, run, says):
 
 
 def test_a_server_that_is_away_is_asked_again(page, server):
-    visit(page, server, fresh("b"))
+    visit(page, server, fresh("3"))
     page.route("**/api/runs/**", lambda route: route.abort())
     expect(page.get_by_role("alert").filter(has_text="does not answer")).to_be_visible()
     page.unroute("**/api/runs/**")
@@ -440,9 +463,12 @@ def test_a_lost_answer_heals(page, server):
             route.continue_()
 
     page.route("**/api/runs/**", lose)
-    visit(page, server, fresh("2"))
+    run = fresh("2")
+    visit(page, server, run)
+    until(page, lambda: len(lost) == 2)
+    tell(server, "go", run)
     at(page, "pass 23 of 23")
-    assert len(lost) == 2
+    points(page, 0, 24)
     assert plot(page, "[...plot.data.at(-1).x]") == list(range(24))
     page.problems[:] = [problem for problem in page.problems if "ERR_FAILED" not in problem]
 
@@ -450,13 +476,15 @@ def test_a_lost_answer_heals(page, server):
 def test_a_run_that_is_trained_anew_is_shown_anew(page, server):
     run = fresh("2")
     visit(page, server, run)
+    tell(server, "go", run)
     expect(page.locator(".gl-state")).to_have_text("done")
-    with urllib.request.urlopen(f"{server}/again/{run}") as answer:
-        assert answer.read() == b"True"
+    tell(server, "again", run)
     page.get_by_role("button", name="Say that it runs").click()
     expect(page.locator(".gl-state")).to_contain_text("live")
+    tell(server, "go", run)
     expect(page.get_by_text(f"finished: {run}")).to_be_visible()
     at(page, "pass 23 of 23")
+    points(page, 0, 24)
     assert plot(page, "[...plot.data.at(-1).x]") == list(range(24))
 
 
@@ -483,7 +511,7 @@ def test_the_link_carries_the_moment(page, server):
 
 
 def test_a_reload_finds_the_run(page, server):
-    run = fresh("b")
+    run = fresh("3")
     visit(page, server, run)
     page.wait_for_function("Number(document.querySelector('.gl-scrubber').value) > 5")
     had = place(page)
@@ -506,7 +534,7 @@ def test_another_run_takes_the_place_of_the_first(page, server):
 
 
 def test_when_it_goes_nothing_stays_behind(page, server):
-    visit(page, server, fresh("1"))
+    visit(page, server, fresh("3"))
     page.get_by_role("button", name="Take the player away").click()
     expect(page.locator(".gl-player")).to_have_count(0)
     page.wait_for_timeout(1000)  # Streamlit tells it some time after it took it out of the page; until then it may ask
@@ -592,9 +620,9 @@ def test_a_ghost_that_is_gone_hides_nothing(page, server):
 # --- the narrator ----------------------------------------------------------------------------------------------------
 
 
-def shown(page, number=0):
-    """What the visible marks of a chart say, in the order in which they are known."""
-    return page.locator(".gl-panel").nth(number).locator(".gl-mark:visible span").all_text_contents()
+def marks(page, say):
+    """Wait until the visible marks of the first chart say this, in the order in which they are known."""
+    expect(page.locator(f"{FIRST} .gl-mark:not([hidden]) span")).to_have_text(say)
 
 
 def test_marks_follow_the_scrubber_and_a_click_goes_to_their_moment(page, server):
@@ -605,10 +633,10 @@ def test_marks_follow_the_scrubber_and_a_click_goes_to_their_moment(page, server
     expect(entries.last).to_have_text(
         "pass 34 h=8 diverges: train loss was 0.306 at pass 33 and is no number any more."
     )
-    assert shown(page) == ["h=4: diverged at 1.08", "h=8: diverged at 0.306"]
+    marks(page, ["h=4: diverged at 1.08", "h=8: diverged at 0.306"])
     page.locator(".gl-scrubber").fill("33")
     expect(entries).to_have_count(6)
-    page.wait_for_function("document.querySelectorAll('.gl-panel:first-child .gl-mark:not([hidden])').length === 1")
+    marks(page, ["h=4: diverged at 1.08"])
     drag(page)
     before = ranges(page)
     entries.first.get_by_role("button").click()
@@ -618,18 +646,20 @@ def test_marks_follow_the_scrubber_and_a_click_goes_to_their_moment(page, server
     press(page, "Back to the start")
     expect(entries).to_have_count(0)
     expect(story.get_by_text("Nothing has happened yet.")).to_be_visible()
-    assert shown(page) == []
+    marks(page, [])
 
 
 def test_a_mark_stands_on_its_line_and_speaks_when_it_is_pointed_at(page, server):
     visit(page, server, fresh("e"))
     mark = page.locator(f"{FIRST} .gl-mark").nth(1)
-    height, where, box = plot(
+    expect(mark).to_be_visible()
+    height, where, box, at_screen = plot(
         page,
-        """[plot._fullLayout.yaxis.d2p(plot.data[3].y[33]) + plot._fullLayout.yaxis._offset,
-        plot._fullLayout.xaxis.d2p(33) + plot._fullLayout.xaxis._offset, plot.getBoundingClientRect().toJSON()]""",
+        f"""[plot._fullLayout.yaxis.d2p(plot.data[3].y[33]) + plot._fullLayout.yaxis._offset,
+        plot._fullLayout.xaxis.d2p(33) + plot._fullLayout.xaxis._offset,
+        plot.getBoundingClientRect().toJSON(),
+        document.querySelectorAll("{FIRST} .gl-mark")[1].getBoundingClientRect().toJSON()]""",
     )
-    at_screen = mark.bounding_box()
     assert at_screen["x"] + at_screen["width"] / 2 - box["x"] == pytest.approx(where, abs=1)
     assert at_screen["y"] + at_screen["height"] / 2 - box["y"] == pytest.approx(height, abs=1)
     expect(mark.locator("span")).to_be_hidden()
@@ -646,22 +676,24 @@ def test_a_mark_stands_on_its_line_and_speaks_when_it_is_pointed_at(page, server
 
 
 def test_what_happens_live_is_marked_while_it_happens(page, server):
-    visit(page, server, fresh("b"))
+    run = fresh("b")
+    visit(page, server, run)
     page.wait_for_function("document.querySelectorAll('.gl-story li:not([hidden])').length > 1")
     assert page.locator(".gl-state").inner_text().startswith("live")
     assert "reads four in five" in page.locator(".gl-said").inner_text()
     height = page.locator(".gl-story").bounding_box()["height"]
     same = page.locator(f"{FIRST} .gl-mark").first.element_handle()
+    tell(server, "go", run)
     expect(page.locator(".gl-state")).to_have_text("done")
     assert page.locator(".gl-story").bounding_box()["height"] == height  # what stands below does not jump
     assert same.is_visible()  # the element that was there, not one made anew at each frame
-    assert shown(page) == ["h=4: diverged at 1.31"]
+    marks(page, ["h=4: diverged at 1.31"])
     expect(page.locator(".gl-story li:visible")).to_have_count(7)
 
 
 def test_a_small_player_has_marks_and_no_story(page, server):
     visit(page, server, fresh("e"), compact="on")
-    assert len(shown(page)) == 2
+    marks(page, ["h=4: diverged at 1.08", "h=8: diverged at 0.306"])
     expect(page.locator(".gl-story")).to_be_hidden()
 
 
