@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 APP = Path(__file__).parents[2] / "app.py"
 SMALL = "dataset=digits&widths=4,16&examples=300"
 QUICK = f"/width-and-interpolation?{SMALL}&passes=5"
-LONG = "/dying-relu?nets=1000&epochs=100"  # most of a minute: time to look at it
+LONG = "/dying-relu?nets=3000&epochs=50"  # a minute: time to look at it
 HEARD = 30_000  # ms within which a press shows, unless it was lost
 
 
