@@ -19,7 +19,7 @@ from core.ui.frontend import Frontend
 from core.ui.gate import Gate
 from core.ui.heard import hear_only_pages
 from core.ui.invitation import AddressError
-from core.ui.routes import routes
+from core.ui.routes import class_routes, routes
 from core.ui.tuning import tune
 
 # Seconds, or so many looks among the youngest objects, until garbage is collected; Streamlit's own collection after
@@ -70,6 +70,10 @@ app = st.App(
     lifespan=lifespan,
     middleware=[
         Middleware(Gate, door=state.door),
-        Middleware(Frontend, folder=Path(st.__file__).parent / "static", routes=routes(state.runner)),
+        Middleware(
+            Frontend,
+            folder=Path(st.__file__).parent / "static",
+            routes=[*routes(state.runner), *class_routes(state.gatherer)],
+        ),
     ],
 )

@@ -5,10 +5,10 @@ from functools import partial
 import streamlit as st
 
 from core.lesson import AnyLesson
-from core.ui import classroom
+from core.ui import classroom, sharing
 from core.ui import lesson_parts as parts
 from core.ui.knob_panel import knob_panel, knobs_now
-from pages import compare
+from pages import compare, found
 
 
 def page(lesson: AnyLesson) -> "st.Page":
@@ -22,10 +22,11 @@ def show(lesson: AnyLesson) -> None:
     refusal = parts.press(lesson, knobs)
     parts.heading(lesson)
     knob_panel(lesson, knobs, sentence)
+    sharing.yours(lesson, found.page(page))
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:
         parts.missing_data(lesson, knobs)
     parts.run_and_what_it_shows(lesson, (knobs, refusal), compare.page(page))
-    classroom.link_for_class(lesson, knobs)
+    classroom.link_for_class(lesson, knobs, found.page(page))
     parts.neighbours(lesson, page)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.lessons import CURRICULUM
 from core.ui import look, state
-from pages import compare, lesson
+from pages import compare, found, lesson
 
 look.apply(state.projector())
 page = st.navigation(
@@ -15,6 +15,7 @@ page = st.navigation(
             st.Page("gallery.py", title="Gallery"),
             compare.page(lesson.page),
             st.Page("runs.py", title="Runs"),
+            found.page(lesson.page),
             st.Page("classroom.py", title="Classroom", visibility="visible" if state.teacher() else "hidden"),
         ],
     },

@@ -202,6 +202,10 @@ class Store(Keeper):
         found = [each for slug in self.lessons for each in self._listed(slug)]
         return sorted(found, key=lambda each: each.created.timestamp(), reverse=True)
 
+    def of(self, lesson: AnyLesson) -> Sequence[Listed]:
+        """The stored runs of a lesson as it is now, at hand for those who look again and again."""
+        return [each for each in self._known(lesson.slug) if each.manifest.revision == lesson.revision]
+
     def nearest_listed(self, lesson: AnyLesson, knobs: Knobs) -> Listed | None:
         """The stored run whose knobs differ in the fewest places, the newest of several; None where there is none."""
         found = (self._first(lesson.slug, each.key, self._entry) for each in self._by_distance(lesson, knobs))
@@ -448,8 +452,9 @@ class Store(Keeper):
             yield from known.values()
 
     def _by_distance(self, lesson: AnyLesson, knobs: Knobs) -> Sequence[Listed]:
-        found = [each for each in self._known(lesson.slug) if each.manifest.revision == lesson.revision]
-        return sorted(found, key=lambda each: (len(each.knobs.changed_from(knobs)), -each.created.timestamp()))
+        return sorted(
+            self.of(lesson), key=lambda each: (len(each.knobs.changed_from(knobs)), -each.created.timestamp())
+        )
 
     def _offer(self, folder: Path, origin: Origin, read: Callable[[Path, Origin], T | None]) -> T | None:
         """What `read` gives, or None where it is not there, not ours, or damaged; then it is put out of the way."""

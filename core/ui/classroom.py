@@ -12,7 +12,7 @@ from core import places
 from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.runs.keeping import spell_size
-from core.ui import run_list, state
+from core.ui import run_list, sharing, state
 from core.ui.door import spaced
 from core.ui.folded import folded
 from core.ui.gate import DOOR
@@ -142,8 +142,14 @@ def _ask_anew(lesson: AnyLesson) -> None:
     state.votes().clear(lesson.slug)
 
 
-def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
-    """A link to this lesson that takes knobs and parts off the page; for the teacher alone."""
+def link_for_class(lesson: AnyLesson, knobs: Knobs | None, found: "st.Page") -> None:
+    """A link to this lesson that takes knobs and parts off the page, or shares a knob out; for the teacher alone.
+
+    Args:
+        lesson: which one.
+        knobs: as they are on the teacher's page; None where they cannot be.
+        found: where it is seen what a class finds that shares a knob out.
+    """
     if knobs is None or not state.teacher():
         return
     with folded(state.for_class(lesson), "For a class", ":material/groups:") as opened:
@@ -159,7 +165,11 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
         names = st.pills(
             "Hide", list(labels), selection_mode="multi", format_func=labels.__getitem__, key=key, wrap=True
         )
+        share = sharing.choose(lesson, knobs)
         query = state.knobs_in_link(lesson, knobs) | ({state.HIDE: ",".join(names)} if names else {})
+        if share is not None:
+            query = {name: text for name, text in query.items() if name not in share.names}
+            query[state.SHARE] = share.text
         invited = state.invited()
         link = invited.to(lesson.slug, **query) if invited else f"{_origin()}/{lesson.slug}?{urlencode(query)}"
         st.code(link.rstrip("?"), language=None, wrap_lines=True)
@@ -167,7 +177,9 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None) -> None:
             _qr(link, "12rem")
             if st.button("Show it to the room", key=f"{key}/show", icon=":material/qr_code_2:"):
                 _large(invited, link)
-        if not state.runner().store.has(lesson, knobs):
+        if share is not None:
+            sharing.way_to(found, share)
+        elif not state.runner().store.has(lesson, knobs):
             st.caption(
                 ":material/info: No run with these knobs is stored, so the class would find the nearest one. Press Run "
                 "once: then it finds yours."

@@ -38,7 +38,8 @@ def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     news = ""
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
-        state.fix_by_link(lesson, from_link)
+        from_link, refused = state.fix_by_link(lesson, from_link)
+        news = news or refused
         state.fill_widgets(lesson, from_link)
     knobs, wrong = knobs_as_turned(lesson)
     return knobs, wrong or news
@@ -85,7 +86,8 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None, sentence: str) -> None:
         for knob in shown:
             with grid.cell(column_span=2) if _wide(knob) else grid:
                 _widget(lesson, knob)
-    _fixed(lesson, [knob for knob in declared if knob.name in hidden])
+    own = share.names if (share := state.share(lesson)) else ()
+    _fixed(lesson, [knob for knob in declared if knob.name in hidden and knob.name not in own])
 
 
 def _look(lesson: AnyLesson, knobs: Knobs | None, sentence: str) -> tuple[object, ...]:
@@ -107,8 +109,12 @@ def _turned(lesson: AnyLesson) -> None:
 def _fixed(lesson: AnyLesson, knobs: Sequence[Knob]) -> None:
     """What this link does not let the reader turn."""
     if knobs:
-        said = " · ".join(f"{as_text(knob.label)} = {as_text(spell(state.knob_value(lesson, knob)))}" for knob in knobs)
-        st.caption(f":material/lock: Fixed by this link: {said}")
+        st.caption(f":material/lock: Fixed by this link: {settings(lesson, knobs)}")
+
+
+def settings(lesson: AnyLesson, knobs: Sequence[Knob]) -> str:
+    """How these knobs stand now, in Markdown."""
+    return " · ".join(f"{as_text(knob.label)} = {as_text(spell(state.knob_value(lesson, knob)))}" for knob in knobs)
 
 
 def _widget(lesson: AnyLesson, knob: Knob) -> None:

@@ -221,7 +221,7 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
     other = knobs.model_copy(update={"dataset": "digits"})
-    state.fix(lesson, other, state.hidden(lesson))
+    state.fix(lesson, other, state.hidden(lesson), state.share(lesson))
     state.fill_widgets(lesson, other)
     state.go_by_widgets(lesson)
 

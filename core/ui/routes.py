@@ -17,11 +17,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from core.knobs import clip
+from core.knobs import KnobError, clip
+from core.lessons import LESSONS
 from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
+from core.ui.class_sweep import ClassSweep, Gatherer, gathered
 from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
 from core.ui.replay import CHART_LIBRARY, PLAYER, comparison_html, replay_html
@@ -68,30 +70,35 @@ def routes(runs: Callable[[], Runs]) -> list[Route]:
     Args:
         runs: gives the runner; called at each request, so that nothing starts at import.
     """
-
-    def route(path: str, answer: Callable[..., Response], *needs: Callable[[], Runs]) -> Route:
-        # A plain function, not a coroutine: Starlette calls it in a thread, and the event loop stays free.
-        def answered(request: Request) -> Response:
-            try:
-                return answer(request, *(need() for need in needs))
-            except Refused as refusal:
-                body = json.dumps({"error": str(refusal)}).encode()
-                headers = {"Cache-Control": "no-store", **ALONE}
-                return Response(body, refusal.status, headers, media_type="application/json")
-
-        return Route(path, answered)
-
     return [
-        route("/assets/{version}/{name}", _asset),
-        route("/api/compare", _comparison, runs),
-        route("/api/compare/replay.html", _comparison_to_keep, runs),
-        route("/api/runs/{key}", _frames, runs),
-        route("/api/runs/{key}/thumbnail.svg", _picture, runs),
-        route("/api/runs/{key}/curves.csv", _table, runs),
-        route("/api/runs/{key}/replay.html", _replay, runs),
-        route("/api/runs/{key}/script.py", _script, runs),
-        route("/api/runs/{key}/bundle.glab", _to_go, runs),
+        _route("/assets/{version}/{name}", _asset),
+        _route("/api/compare", _comparison, runs),
+        _route("/api/compare/replay.html", _comparison_to_keep, runs),
+        _route("/api/runs/{key}", _frames, runs),
+        _route("/api/runs/{key}/thumbnail.svg", _picture, runs),
+        _route("/api/runs/{key}/curves.csv", _table, runs),
+        _route("/api/runs/{key}/replay.html", _replay, runs),
+        _route("/api/runs/{key}/script.py", _script, runs),
+        _route("/api/runs/{key}/bundle.glab", _to_go, runs),
     ]
+
+
+def class_routes(gatherer: Callable[[], Gatherer]) -> list[Route]:
+    """Those of a class that shares a knob out; `gatherer` gives what it has found, likewise."""
+    return [_route("/api/class/{slug}", _class, gatherer)]
+
+
+def _route(path: str, answer: Callable[..., Response], *needs: Callable[[], object]) -> Route:
+    # A plain function, not a coroutine: Starlette calls it in a thread, and the event loop stays free.
+    def answered(request: Request) -> Response:
+        try:
+            return answer(request, *(need() for need in needs))
+        except Refused as refusal:
+            body = json.dumps({"error": str(refusal)}).encode()
+            headers = {"Cache-Control": "no-store", **ALONE}
+            return Response(body, refusal.status, headers, media_type="application/json")
+
+    return Route(path, answered)
 
 
 class Refused(Exception):
@@ -147,20 +154,43 @@ def _asset(request: Request) -> Response:
 
 
 def _frames(request: Request, runs: Runs) -> Response:
-    key, since = request.path_params["key"], request.query_params.get("since", "0")
+    key, since = request.path_params["key"], _since(request)
     if not RUN_ID.fullmatch(key):
         raise Refused(404, f"{clip(key, 40)} is no run's name: it takes 16 to 64 of the digits 0-9 and a-f.")
-    if not COUNT.fullmatch(since):
-        raise Refused(400, f"since = {clip(since, 40)} is no number of frames; it takes 0 … 999999999.")
     run = runs.get(key)
     if run is None:
         raise Refused(404, f"Run {key[:12]}… is not on this server. Press Run to train it again, or look under Runs.")
-    part = Part.of(run, int(since))
+    part = Part.of(run, since)
     told = header(part, runs.place(run), runs.seconds_left(run))
     head = json.dumps(told, allow_nan=False, separators=(",", ":"))
     if part.state.final:
         return _final(request, _ended(part, head))
     return _json(request, _body(part, head), {"Cache-Control": "no-store"})
+
+
+def _since(request: Request) -> int:
+    """How many frames the player has."""
+    said = request.query_params.get("since", "0")
+    if not COUNT.fullmatch(said):
+        raise Refused(400, f"since = {clip(said, 40)} is no number of frames; it takes 0 … 999999999.")
+    return int(said)
+
+
+def _class(request: Request, gatherer: Gatherer) -> Response:
+    """What a class has found that shares a knob out, as a run that grows."""
+    lesson = LESSONS.get(request.path_params["slug"])
+    if lesson is None:
+        raise Refused(404, f"There is no lesson {clip(request.path_params['slug'], 40)}; take one of the menu.")
+    since, said = _since(request), dict(request.query_params)
+    share, number = said.get("share", ""), said.get("number", "")
+    asked = {name: text for name, text in said.items() if name in lesson.knobs.model_fields}
+    try:
+        sweep = ClassSweep.read(lesson, lesson.asked(asked), share)
+    except KnobError as error:
+        raise Refused(400, str(error)) from error
+    found = gathered(sweep, gatherer.runs(sweep), number, since)
+    body = json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+    return _json(request, body, {"Cache-Control": "no-store"})
 
 
 def _body(part: Part, head: str) -> bytes:

@@ -19,6 +19,7 @@ from core.runs import engines
 from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
+from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
 from core.ui.door import Door
 from core.ui.gate import ASKER, ASKER_ID, TICKET
 from core.ui.invitation import Invitation, invitation
@@ -28,9 +29,13 @@ COMPARISON = ("lesson", "runs", "series")
 HIDE = "hide"
 """What a link calls the parts of a lesson page that it takes away: names of knobs, and these two."""
 PREDICTION, HUNT = "prediction", "hunt"
+SHARE = "share"
+"""What a link calls the knob of which each browser takes one value."""
+NUMBER = "number"
+"""What a link calls the number of the results that is shown of all of these."""
 SENT_AWAY = "The teacher stopped this run. Press Run to ask for it again."
 """For those whose run somebody else ended."""
-RESERVED = ("run", "before", "frame", "projector", "code", "embed", "embed_options")
+RESERVED = ("run", "lesson", NUMBER, "before", "frame", "projector", "code", "embed", "embed_options")
 
 
 @st.cache_resource(show_spinner=False)
@@ -57,6 +62,18 @@ def invited() -> Invitation | None:
 def votes() -> Votes:
     """What the class predicts."""
     return Votes()
+
+
+@st.cache_resource(show_spinner=False)
+def dealer() -> Dealer:
+    """Who of the class has which value of a knob that is shared out."""
+    return Dealer()
+
+
+@st.cache_resource(show_spinner=False)
+def gatherer() -> Gatherer:
+    """What the class has found."""
+    return Gatherer(lambda lesson: runner().store.of(lesson))
 
 
 def asker() -> str:
@@ -98,7 +115,7 @@ def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
 
     A link that cannot be used loses only what is wrong in it: the other knobs stay.
     """
-    asked: dict[str, Any] = {name: value for name, value in _said().items() if name != HIDE}
+    asked: dict[str, Any] = {name: value for name, value in _said().items() if name not in (HIDE, SHARE)}
     sentence = ""
     while True:
         try:
@@ -129,15 +146,66 @@ def fill_widgets(lesson: AnyLesson, knobs: Knobs) -> None:
         st.session_state[widget_key(lesson, knob)] = list(value) if knob.kind == "list" else value
 
 
-def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> None:
-    """Take off the page what the link hides; its knobs keep the values that the link gives them."""
-    fix(lesson, knobs, frozenset(st.query_params.get(HIDE, "").split(",")))
+def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> tuple[Knobs, str]:
+    """Take off the page what the link hides; its knobs keep the values that the link gives them. Where it shares a knob
+    out, this browser takes its own value of that.
+
+    Returns the knobs with that value, and a sentence where the link shares out what cannot be.
+    """
+    names, share, sentence = set(st.query_params.get(HIDE, "").split(",")), None, ""
+    if SHARE in st.query_params:
+        try:
+            share = ClassSweep.read(lesson, knobs, st.query_params[SHARE])
+        except KnobError as error:
+            sentence = f"This link shares out something else: {error}"
+        else:
+            knobs = share.dealt(dealer().number(share, asker()))
+            names |= set(share.names)
+    fix(lesson, knobs, names, share)
+    return knobs, sentence
 
 
-def fix(lesson: AnyLesson, knobs: Knobs, names: Collection[str]) -> None:
-    """Take these knobs and parts off the page of a lesson; the knobs keep the values that they have here."""
+def fix(lesson: AnyLesson, knobs: Knobs, names: Collection[str], share: ClassSweep | None = None) -> None:
+    """Take these knobs and parts off the page of a lesson; the knobs keep the values that they have here.
+
+    Args:
+        lesson: whose page it is.
+        knobs: as they are.
+        names: of knobs and parts.
+        share: what of them is shared out, if anything is.
+    """
     parts = [name for name in (*lesson.knobs.model_fields, PREDICTION, HUNT) if name in names]
     st.session_state[f"{lesson.slug}/fixed"] = {name: getattr(knobs, name, None) for name in parts}
+    st.session_state[f"{lesson.slug}/share"] = share
+
+
+def share(lesson: AnyLesson) -> ClassSweep | None:
+    """What the page of a lesson has from a class that shares a knob out."""
+    found: ClassSweep | None = st.session_state.get(f"{lesson.slug}/share")
+    return found
+
+
+def shared_in_link() -> tuple[ClassSweep | None, str]:
+    """What the link says of a class that shares a knob out, or a sentence on why it cannot be; and that is one then."""
+    lesson = LESSONS.get(st.query_params.get("lesson", ""))
+    if lesson is None or SHARE not in st.query_params:
+        return None, "This link names no class; make one under “For a class” on a lesson's page."
+    knobs, sentence = knobs_from_link(lesson)
+    try:
+        return ClassSweep.read(lesson, knobs, st.query_params[SHARE]), sentence
+    except KnobError as error:
+        return None, f"This link shares out something else: {error}"
+
+
+def number_in_link() -> str:
+    """The number of the results that the link wants shown; any text."""
+    return str(st.query_params.get(NUMBER, ""))
+
+
+def say_number(number: str) -> None:
+    """Make the link want this one."""
+    if number_in_link() != number:
+        st.query_params[NUMBER] = number
 
 
 def hidden(lesson: AnyLesson) -> Collection[str]:
@@ -207,9 +275,12 @@ def opened_for_class(lesson: AnyLesson) -> bool:
 
 def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
     """Make the link say these knobs, and what it hides."""
-    wanted = knobs_in_link(lesson, knobs)
-    if hidden(lesson):
-        wanted[HIDE] = ",".join(hidden(lesson))
+    wanted, own = knobs_in_link(lesson, knobs), share(lesson)
+    hides = [name for name in hidden(lesson) if own is None or name not in own.names]
+    if hides:
+        wanted[HIDE] = ",".join(hides)
+    if own is not None:
+        wanted[SHARE] = own.text
     said = _said()
     for name in said.keys() - wanted.keys():
         del st.query_params[name]

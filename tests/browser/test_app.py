@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 APP = Path(__file__).parents[2] / "app.py"
 SMALL = "dataset=digits&widths=4,16&examples=300"
 QUICK = f"/width-and-interpolation?{SMALL}&passes=5"
-LONG = "/dying-relu?nets=3000&epochs=50"  # a minute: time to look at it
+LONG = "/dying-relu?nets=1000&depth=20&epochs=50"  # most of a minute: time to look at it
 HEARD = 30_000  # ms within which a press shows, unless it was lost
 
 
@@ -41,7 +41,7 @@ def expect_state(page, word):
 
 
 GROWN = "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + (t.x ? t.x.length : 0), 0)"
-REACHED = """Math.max(...document.querySelector('.js-plotly-plot').data
+REACHED = """Math.max(...(document.querySelector('.js-plotly-plot')?.data ?? [])
   .filter((trace) => trace.name?.startsWith('h=')).flatMap((trace) => [...trace.x]))"""
 
 
@@ -144,7 +144,7 @@ def test_the_scrubber_replays_a_stored_run_and_the_link_carries_the_moment(base,
     page.wait_for_function(f"() => {REACHED} === 0")
     page.keyboard.press("ArrowRight")
     page.wait_for_url(re.compile("frame=1$"))
-    page.wait_for_function(f"() => {REACHED} > 0")
+    page.get_by_text("pass 0.1 of 7").wait_for()
     page.keyboard.press("End")
     page.wait_for_function(f"() => {REACHED} === 7")
     page.wait_for_url(lambda url: "frame" not in url)

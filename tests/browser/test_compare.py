@@ -13,7 +13,7 @@ APP = Path(__file__).parents[2] / "app.py"
 LESSON = LESSONS["width-and-interpolation"]
 SHORT, LONG = (LESSON.presets[name] for name in ("Classroom", "Done right"))
 QUERY = f"runs={LESSON.key(SHORT)},{LESSON.key(LONG)}"
-REACHED = """(letter) => Math.max(...document.querySelector('.js-plotly-plot').data
+REACHED = """(letter) => Math.max(...(document.querySelector('.js-plotly-plot')?.data ?? [])
   .filter((trace) => trace.name?.startsWith(letter)).flatMap((trace) => [...trace.x]))"""
 
 

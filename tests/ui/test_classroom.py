@@ -357,7 +357,7 @@ def test_a_link_may_hide_anything_by_any_name(hide):
 
 
 def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
-    taken = {state.HIDE, state.PREDICTION, state.HUNT, *state.RESERVED}
+    taken = {state.HIDE, state.SHARE, state.PREDICTION, state.HUNT, *state.RESERVED}
     assert not [each for lesson in CURRICULUM for each in lesson.knobs.model_fields if each in taken]
 
 
@@ -414,6 +414,129 @@ def test_codes_of_the_environment_close_the_door_of_this_server(class_is_open):
     class_is_open("student")
     assert state.door().codes == Codes("tulip", "rembrandt")
     assert not state.teacher()
+
+
+# --- a knob shared out -----------------------------------------------------------------------------------------------
+
+SHARE = "width~4~6~8"
+
+
+def yours(at: AppTest) -> str:
+    (said,) = [each.value for each in at.markdown if "Yours in this class: " in each.value]
+    return said.split("Yours in this class: ")[1].strip("*")
+
+
+def found_page(**query) -> AppTest:
+    def script() -> None:
+        from pages import found, lesson
+
+        found.show(lesson.page)
+
+    at = AppTest.from_function(script, default_timeout=LONG)
+    for name, value in query.items():
+        at.query_params[name] = value
+    return at.run()
+
+
+def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_open, shown):
+    class_is_open("student")
+    seen = {}
+    for asker in "abcda":
+        shown[ASKER] = asker * 32
+        at = lesson_page("dying-relu", share=SHARE, hide="hunt", **SMALL)
+        assert not at.exception
+        assert "width" not in knobs_on(at, RELU)
+        assert seen.setdefault(asker, yours(at)) == yours(at)
+        assert (at.query_params["share"], at.query_params["hide"]) == (SHARE, "hunt")
+    assert seen == {
+        "a": "width = 4 · seed = 1",
+        "b": "width = 6 · seed = 1",
+        "c": "width = 8 · seed = 1",
+        "d": "width = 4 · seed = 2",
+    }
+    again = lesson_page("dying-relu", **at.query_params)
+    assert yours(again) == seen["a"], "the link that its browser shows is the class's"
+    shown[ASKER] = "b" * 32
+    assert yours(lesson_page("dying-relu", **at.query_params)) == seen["b"], "and another browser's own there too"
+
+
+def test_what_each_of_them_runs_fills_one_chart(class_is_open, shown):
+    class_is_open("student")
+    link = {"share": SHARE, **SMALL}
+    empty = found_page(lesson="dying-relu", **link)
+    assert not empty.exception
+    assert "**0 of 3** values, 0 runs" in words(empty)
+    for asker in "abcd":
+        shown[ASKER] = asker * 32
+        at = lesson_page("dying-relu", **link)
+        at.button(key="run").click().run()
+        assert not at.exception
+        assert state.runner().wait(state.runner().get(at.query_params["run"]), LONG)
+    state.gatherer.clear()  # it was looked at just now
+    found = found_page(lesson="dying-relu", number="collapsed_fraction", **link)
+    assert not found.exception
+    assert "**3 of 3** values, 4 runs" in words(found)
+    assert "The class shares out: width. All have depth = 2, nets = 20" in words(found)
+    assert found.selectbox(key="found/number").value == "collapsed_fraction"
+    found.selectbox(key="found/number").set_value("born_dead_fraction").run()
+    assert found.query_params["number"] == "born_dead_fraction"
+
+
+def test_a_number_that_no_run_has_comes_last_and_is_told():
+    lesson, link = LESSONS["width-and-interpolation"], {"dataset": "digits", "examples": "50", "passes": "1"}
+    usual = lesson.presets["Classroom"].seed
+    run = state.runner().submit(lesson, lesson.parse({**link, "widths": "4", "seed": usual}), asker="somebody")
+    assert state.runner().wait(run, LONG)
+    at = found_page(lesson=lesson.slug, share="widths~4~8", **link)
+    assert not at.exception
+    box = at.selectbox(key="found/number")
+    assert "passes to interpolate" in box.options[box.options.index("train accuracy") + 1 :], "one is never enough"
+    assert box.value == "train_accuracy"
+    assert "**1 of 2** values, 1 run" in words(at)
+    box.set_value("passes_to_interpolate").run()
+    assert "1 run, 1 of them without this number" in words(at)
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({}, "This link names no class"),
+        ({"lesson": "no-lesson", "share": SHARE}, "This link names no class"),
+        ({"lesson": "dying-relu", "share": "colour~1~2"}, "share = colour is no knob"),
+        ({"lesson": "dying-relu", "share": SHARE, "depth": "1000"}, "depth = 1000 is outside"),
+    ],
+)
+def test_a_link_to_what_no_class_shares_out_gets_a_sentence(query, says):
+    at = found_page(**query)
+    assert not at.exception
+    assert says in words(at)
+
+
+def test_a_lesson_whose_link_shares_out_what_cannot_be_says_so_and_stays():
+    at = lesson_page("dying-relu", share="width~4~99", depth="3")
+    assert not at.exception
+    assert "This link shares out something else: width = 99 is outside 1 … 16" in words(at)
+    assert "width" in knobs_on(at, RELU)
+    assert at.query_params["depth"] == "3"
+    assert "share" not in at.query_params
+
+
+def test_the_teacher_shares_a_knob_out_by_clicking(class_is_open):
+    class_is_open("teacher")
+    at = unfolded(lesson_page("dying-relu", width="4", depth="3", seed="7"), "dying-relu", "class")
+    at.selectbox(key="dying-relu/for_class/share").set_value("width").run()
+    at.button_group(key="dying-relu/for_class/share/width").set_value([4, 6, 8]).run()
+    assert not at.exception
+    assert "http://lab:8501/dying-relu?depth=3&share=width~4~6~8&code=tulip" in [each.value for each in at.code]
+    assert "Each value once: under 1 s" in words(at) or "Each value once: about" in words(at)
+    at.button_group(key="dying-relu/for_class/share/width").set_value([4]).run()
+    assert "share = width names 1 values" in words(at)
+    assert "width" in knobs_on(at, RELU), "the teacher's own page stays as it is"
+
+    there = unfolded(lesson_page("dying-relu", depth="3", share=SHARE), "dying-relu", "class")
+    next(each for each in there.button if each.label == "Show everything here again").click().run()
+    assert "width" in knobs_on(there, RELU)
+    assert "share" not in there.query_params
 
 
 # --- pins -----------------------------------------------------------------------------------------------------------

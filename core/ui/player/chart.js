@@ -713,7 +713,7 @@ function assignDeep(target, source) {
 function lastInside(xs, ys, x, y) {
   let beyond = null;
   for (let i = Math.min(xs.length, ys.length) - 1; i >= 0; i--) {
-    const point = [x.d2p(xs[i]), y.d2p(ys[i])];
+    const point = [pixel(x, xs[i]), y.d2p(ys[i])];
     if (!point.every(Number.isFinite) || !Number.isFinite(ys[i])) continue;
     const [left, top] = point;
     const inside = left > -1 && left < x._length + 1 && top > -1 && top < y._length + 1;
@@ -721,6 +721,11 @@ function lastInside(xs, ys, x, y) {
     beyond = point;
   }
   return null;
+}
+
+/** Where a value of an axis stands on it. Plotly takes a category whose name is a number for its place. */
+function pixel(axis, value) {
+  return axis.type === "category" ? axis.l2p(axis._categoriesMap[value]) : axis.d2p(value);
 }
 
 /** Where the way from a point inside a box of that size to one outside crosses its edge. */

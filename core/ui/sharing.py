@@ -1,0 +1,156 @@
+"""A knob shared out among a class, on the screen: how the teacher does it, what each browser has, what all find."""
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from core.cost import MOST_STUDENT_SECONDS, spell_seconds
+from core.device import DeviceError
+from core.knobs import Knob, KnobError, Knobs, spell
+from core.lesson import AnyLesson
+from core.ui import state
+from core.ui.cards import as_text
+from core.ui.class_sweep import ClassSweep, has, numbers_of, on_offer, usable
+from core.ui.knob_panel import settings
+from core.ui.player import player
+
+HEIGHT = 440  # pixels of the one chart, which is for a room
+EVERY = 2.0  # seconds between two looks at who still trains
+
+
+def _query(share: ClassSweep) -> dict[str, str]:
+    """The query of a link to what the class finds."""
+    own = {
+        name: text for name, text in state.knobs_in_link(share.lesson, share.knobs).items() if name not in share.names
+    }
+    return {"lesson": share.lesson.slug, **own, state.SHARE: share.text}
+
+
+def choose(lesson: AnyLesson, knobs: Knobs) -> ClassSweep | None:
+    """The teacher's choice: which knob is shared out, and which of its values; None: none, or not yet."""
+    key = f"{lesson.slug}/for_class/share"
+    knobs_on_offer: dict[str, Knob] = {knob.name: knob for knob in on_offer(lesson)}
+    name = st.selectbox(
+        "Share out a knob",
+        list(knobs_on_offer),
+        index=None,
+        format_func=lambda each: knobs_on_offer[each].label,
+        key=key,
+        placeholder="nothing: all of the class have the same knobs",
+        help="Each browser takes one value of this knob, and what they find fills one chart.",
+    )
+    if name is None:
+        return None
+    knob = knobs_on_offer[name]
+    values = list(usable(lesson, knobs, knob))
+    chosen = st.pills(
+        "Values", values, selection_mode="multi", default=values, format_func=spell, key=f"{key}/{name}", wrap=True
+    )
+    try:
+        share = ClassSweep.of(lesson, knobs, name, [value for value in values if value in chosen])
+    except KnobError as error:
+        st.warning(str(error), icon=":material/tune:")
+        return None
+    st.caption(_price(share))
+    return share
+
+
+def _price(share: ClassSweep) -> str:
+    """What it will take until each value has been trained once, and what students may not."""
+    try:
+        seconds = [state.runner().estimate(share.lesson, share.dealt(i)) for i in range(len(share.values))]
+    except DeviceError as error:
+        return str(error)
+    long = [spell(value) for value, each in zip(share.values, seconds, strict=True) if each > MOST_STUDENT_SECONDS]
+    said = f"Each value once: {spell_seconds(sum(seconds))}, one after another."
+    if len(share.names) > 1:
+        said += " Who comes when all have been given out takes one with the next seed."
+    return said + (f" Too long for students: {', '.join(long)}." if long else "")
+
+
+def yours(lesson: AnyLesson, found: "st.Page") -> None:
+    """What this browser has of a class that shares a knob out, and the way to what all find."""
+    share = state.share(lesson)
+    if share is None:
+        return
+    own = [knob for knob in lesson.knobs.declared() if knob.name in share.names]
+    with st.container(horizontal=True, vertical_alignment="center", key="yours"):
+        st.markdown(f":material/groups: Yours in this class: **{settings(lesson, own)}**", width="content")
+        way_to(found, share)
+
+
+def way_to(found: "st.Page", share: ClassSweep) -> None:
+    """A link to what the class finds."""
+    st.page_link(found, label="What the class finds", icon=":material/scatter_plot:", query_params=_query(share))
+
+
+def heading() -> ClassSweep | None:
+    """The lesson's question, and what is shared out; None where the link names no such thing."""
+    share, sentence = state.shared_in_link()
+    st.title("What the class finds" if share is None else share.lesson.question, anchor=False)
+    if sentence:
+        st.warning(sentence, icon=":material/link_off:")
+    if share is not None:
+        st.caption(f"{_in_common(share)} Whatever is stored with these knobs counts.")
+    return share
+
+
+def what_the_class_finds(share: ClassSweep, page: Callable[[AnyLesson], Any]) -> None:
+    """One chart that fills as the class trains."""
+    lesson = share.lesson
+    numbers = _numbers(share)
+    if not numbers:
+        st.info("No run of this lesson has ended yet. Press Run there.", icon=":material/play_arrow:")
+        return
+    wanted = state.number_in_link()
+    state.begin("found/number", wanted if wanted in numbers else numbers[0])
+    number = st.selectbox(
+        "Number", numbers, format_func=lambda each: each.replace("_", " "), key="found/number", width=360
+    )
+    state.say_number(number)
+    _how_far(share, number)
+    asked = _query(share) | {state.NUMBER: number}
+    player(
+        share.key,
+        key=f"found/{lesson.slug}",
+        source=f"api/class/{lesson.slug}?{urlencode(asked)}",
+        projector=state.projector(),
+        height=HEIGHT,
+        link=False,
+    )
+    st.page_link(page(lesson), label="Open the lesson", icon=":material/arrow_forward:")
+
+
+def _in_common(share: ClassSweep) -> str:
+    """What is shared out, and what else all runs have that the lesson's first preset has otherwise."""
+    changed = share.knobs.changed_from(next(iter(share.lesson.presets.values())))
+    common = [knob for knob in share.lesson.knobs.declared() if knob.name in changed and knob.name not in share.names]
+    also = ", ".join(f"{as_text(knob.label)} = {as_text(spell(changed[knob.name]))}" for knob in common)
+    return f"The class shares out: {as_text(share.knob.label)}." + (f" All have {also}." if also else "")
+
+
+def _numbers(share: ClassSweep) -> list[str]:
+    """The names of the numbers that the class has found, or of those of a near run while it has none; those that are
+    "never" in all runs come last."""
+    runs = state.gatherer().runs(share).runs
+    facts = [run.facts for run in runs]
+    if not facts:
+        near = state.runner().store.nearest_listed(share.lesson, share.knobs)
+        facts = [near.facts] if near else []
+    numbers = dict.fromkeys(number for each in facts for number in numbers_of(each))
+    return sorted(numbers, key=lambda number: not any(has(each, number) for each in facts))
+
+
+@st.fragment(run_every=EVERY)
+def _how_far(share: ClassSweep, number: str) -> None:
+    """How much of the class has been trained, looked at again and again."""
+    runs = state.gatherer().runs(share).runs
+    done = {share.place(run.knobs) for run in runs}
+    without = sum(not has(run.facts, number) for run in runs)
+    coming = sum(share.place(run.knobs) is not None for run in state.runner().live())
+    said = [f"**{len(done)} of {len(share.values)}** values", f"{len(runs)} run{'s' if len(runs) != 1 else ''}"]
+    said += [f"{without} of them without this number"] if without else []
+    said += [f"{coming} more in line"] if coming else []
+    st.markdown(", ".join(said))
