@@ -34,6 +34,8 @@ SEEDS = 30  # on offer where a knob has neither stops nor few values: a class
 MOST_SERIES = len(COLOURS)  # in the chart
 MOST_BROWSERS = 1000  # that get a value of one knob; the one that came longest ago goes first
 MOST_GATHERED = 50  # sweeps whose order is kept
+MOST_RUNS = 1000  # in a chart, the first that came
+MOST_MOMENTS = 30  # drawn of what came since the last look: each holds all dots up to it
 FRESH = 0.5  # seconds for which what was gathered is not looked for again
 
 
@@ -216,7 +218,7 @@ class Gatherer:
         new = sorted(here.keys() - set(before), key=lambda key: (here[key].created.timestamp(), key))
         whole = had is not None and all(key in here for key in before)
         order = [*(key for key in before if key in here), *new]
-        return Found([here[key] for key in order], had.version if whole and had else next(self._versions))
+        return Found([here[key] for key in order[:MOST_RUNS]], had.version if whole and had else next(self._versions))
 
 
 def numbers_of(facts: Facts) -> list[str]:
@@ -251,10 +253,10 @@ def gathered(sweep: ClassSweep, found: Found, number: str, since: int = 0) -> di
     each = [(sweep.place(run.knobs), _by_series(sweep, run.facts, number)) for run in found.runs]
     series = list(dict.fromkeys(name for _, own in each for name in own))[:MOST_SERIES]
     panel = _panel(sweep, number, series)
+    frames = _moments(since, len(each))
     delta = []
     for i, name in enumerate(series):
         points = [(place, own.get(name)) for place, own in each]
-        frames = list(range(since, len(points)))
         for trace, draw in ((2 * i, _line), (2 * i + 1, _dots)):
             drawn = [draw(sweep, points[: k + 1]) for k in frames]
             for at, axis in enumerate("xy"):
@@ -277,6 +279,12 @@ def gathered(sweep: ClassSweep, found: Found, number: str, since: int = 0) -> di
         "panels": [{"name": panel.name, "bindings": panel.bindings(), **also, "delta": delta}],
         "marks": None,
     }
+
+
+def _moments(since: int, upto: int) -> list[int]:
+    """The frames from `since` on that get a picture, the last one among them; the others show the one before."""
+    thinned = np.linspace(upto - 1, since, min(upto - since, MOST_MOMENTS))
+    return sorted({round(frame) for frame in thinned.tolist()})
 
 
 def _panel(sweep: ClassSweep, number: str, series: Sequence[str]) -> Panel:

@@ -42,7 +42,7 @@ def expect_state(page, word):
 
 GROWN = "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + (t.x ? t.x.length : 0), 0)"
 REACHED = """Math.max(...(document.querySelector('.js-plotly-plot')?.data ?? [])
-  .filter((trace) => trace.name?.startsWith('h=')).flatMap((trace) => [...trace.x]))"""
+  .filter((trace) => /^h=\\d+$/.test(trace.name)).flatMap((trace) => [...trace.x]))"""  # not of the run before
 
 
 def at_rest(element):

@@ -280,6 +280,30 @@ def test_what_is_sent_piece_by_piece_is_the_whole_and_nothing_shown_ever_changes
     assert all(shown(pieces, frame) == shown(whole, frame) for frame in range(len(runs)))
 
 
+def test_a_thousand_runs_are_few_pictures_and_the_last_one_shows_them_all():
+    sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
+    runs = [stored(RELU, sweep.dealt(number), {"loss": float(number)}, number) for number in range(1000)]
+    body = gathered(sweep, Found(runs, 0), "loss")
+    assert body["steps"] == list(range(1, 1001))
+    for entry in body["panels"][0]["delta"]:
+        assert len(entry["frames"]) == class_sweep.MOST_MOMENTS
+        assert (entry["frames"][0], entry["frames"][-1]) == (0, 999)
+    assert shown(body, 999)[1]["y"] == [float(number) for number in range(1000)]
+    assert len(json.dumps(body)) < 1_000_000
+
+
+def test_no_more_runs_than_so_many_are_drawn_and_the_first_stay(clock, monkeypatch):
+    monkeypatch.setattr(class_sweep, "MOST_RUNS", 3)
+    here = seeds_of(2, 1.0, 2.0)
+    gatherer = Gatherer(lambda lesson: list(here))
+    sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
+    before = gatherer.runs(sweep)
+    here += seeds_of(4, 3.0, 4.0)
+    clock.now += 2 * class_sweep.FRESH
+    after = gatherer.runs(sweep)
+    assert (len(after.runs), after.runs[:2], after.version) == (3, before.runs, before.version)
+
+
 def test_before_the_first_run_there_is_an_empty_chart_and_its_series_make_it_anew():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
     empty = gathered(sweep, Found([], 0), "loss")
