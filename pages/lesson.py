@@ -22,7 +22,7 @@ def show(lesson: AnyLesson) -> None:
     refusal = parts.press(lesson, knobs)
     parts.heading(lesson)
     knob_panel(lesson, knobs, sentence)
-    sharing.yours(lesson, found.page(page))
+    sharing.yours(lesson, knobs, found.page(page))
     if sentence:
         st.warning(sentence, icon=":material/tune:")
     if knobs is not None:

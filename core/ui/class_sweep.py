@@ -100,10 +100,13 @@ class ClassSweep:
             changes[SEED] = getattr(self.knobs, SEED) + turn
         return self.knobs.model_copy(update=changes)
 
+    def turned(self, knobs: Knobs) -> frozenset[str]:
+        """The knobs that are otherwise than all have them in common."""
+        return frozenset(self.knobs.changed_from(knobs).keys() - set(self.names))
+
     def place(self, knobs: Knobs) -> int | None:
         """Which of the values a run with these knobs has; None where it is not of this sweep."""
-        changed = self.knobs.changed_from(knobs).keys() - set(self.names)
-        if changed:
+        if self.turned(knobs):
             return None
         value = getattr(knobs, self.knob.name)
         if self.knob.kind == "list":

@@ -91,8 +91,13 @@ def knob_panel(lesson: AnyLesson, current: Knobs | None, sentence: str) -> None:
 
 
 def _look(lesson: AnyLesson, knobs: Knobs | None, sentence: str) -> tuple[object, ...]:
-    """What decides how the page looks around its knobs: the sentence below, the marked preset, the data set."""
-    return (sentence,) if knobs is None else (sentence, lesson.preset_of(knobs), lesson.dataset(knobs))
+    """What decides how the page looks around its knobs: the sentence below, the marked preset, the data set, what was
+    turned that all of a class have in common."""
+    if knobs is None:
+        return (sentence,)
+    share = state.share(lesson)
+    turned = () if share is None else share.turned(knobs)
+    return (sentence, lesson.preset_of(knobs), lesson.dataset(knobs), turned)
 
 
 def _turned(lesson: AnyLesson) -> None:

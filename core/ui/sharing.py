@@ -70,8 +70,9 @@ def _price(share: ClassSweep) -> str:
     return said + (f" Too long for students: {', '.join(long)}." if long else "")
 
 
-def yours(lesson: AnyLesson, found: "st.Page") -> None:
-    """What this browser has of a class that shares a knob out, and the way to what all find."""
+def yours(lesson: AnyLesson, knobs: Knobs | None, found: "st.Page") -> None:
+    """What this browser has of a class that shares a knob out, whether its run would count, and the way to what all
+    find."""
     share = state.share(lesson)
     if share is None:
         return
@@ -79,6 +80,10 @@ def yours(lesson: AnyLesson, found: "st.Page") -> None:
     with st.container(horizontal=True, vertical_alignment="center", key="yours"):
         st.markdown(f":material/groups: Yours in this class: **{settings(lesson, own)}**", width="content")
         way_to(found, share)
+    turned = share.turned(knobs) if knobs is not None else ()
+    if turned:
+        labels = ", ".join(as_text(knob.label) for knob in lesson.knobs.declared() if knob.name in turned)
+        st.caption(f":material/info: You turned {labels}: this run counts for you, and not for the class.")
 
 
 def way_to(found: "st.Page", share: ClassSweep) -> None:
@@ -104,11 +109,9 @@ def what_the_class_finds(share: ClassSweep, page: Callable[[AnyLesson], Any]) ->
     if not numbers:
         st.info("No run of this lesson has ended yet. Press Run there.", icon=":material/play_arrow:")
         return
-    wanted = state.number_in_link()
-    state.begin("found/number", wanted if wanted in numbers else numbers[0])
-    number = st.selectbox(
-        "Number", numbers, format_func=lambda each: each.replace("_", " "), key="found/number", width=360
-    )
+    key, wanted = f"found/number/{lesson.slug}", state.number_in_link()
+    state.begin(key, wanted if wanted in numbers else numbers[0], news=state.held(key) not in numbers)
+    number = st.selectbox("Number", numbers, format_func=lambda each: each.replace("_", " "), key=key, width=360)
     state.say_number(number)
     _how_far(share, number)
     asked = _query(share) | {state.NUMBER: number}

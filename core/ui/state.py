@@ -328,8 +328,8 @@ def begin(key: str, value: Any, news: bool = False) -> None:
 
 
 def held(key: str) -> Any:
-    """What a widget holds now, for its callback."""
-    return st.session_state[key]
+    """What a widget holds now; None: there is none yet."""
+    return st.session_state.get(key)
 
 
 def pressed(key: str) -> bool:

@@ -460,6 +460,19 @@ def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_ope
     assert yours(lesson_page("dying-relu", **at.query_params)) == seen["b"], "and another browser's own there too"
 
 
+def test_who_turns_what_the_class_has_in_common_is_told_that_it_does_not_count(class_is_open):
+    class_is_open("student")
+    at = lesson_page("dying-relu", share=SHARE, **SMALL)
+    assert "not for the class" not in words(at)
+    at.select_slider(key="dying-relu/depth").set_value(5).run()
+    at.select_slider(key="dying-relu/epochs").set_value(2).run()
+    assert "You turned depth, epochs: this run counts for you, and not for the class." in words(at)
+    assert yours(at).startswith("width = 4"), "what is its own it keeps"
+    at.select_slider(key="dying-relu/depth").set_value(2).run()
+    at.select_slider(key="dying-relu/epochs").set_value(1).run()
+    assert "not for the class" not in words(at)
+
+
 def test_what_each_of_them_runs_fills_one_chart(class_is_open, shown):
     class_is_open("student")
     link = {"share": SHARE, **SMALL}
@@ -477,8 +490,8 @@ def test_what_each_of_them_runs_fills_one_chart(class_is_open, shown):
     assert not found.exception
     assert "**3 of 3** values, 4 runs" in words(found)
     assert "The class shares out: width. All have depth = 2, nets = 20" in words(found)
-    assert found.selectbox(key="found/number").value == "collapsed_fraction"
-    found.selectbox(key="found/number").set_value("born_dead_fraction").run()
+    assert found.selectbox(key="found/number/dying-relu").value == "collapsed_fraction"
+    found.selectbox(key="found/number/dying-relu").set_value("born_dead_fraction").run()
     assert found.query_params["number"] == "born_dead_fraction"
 
 
@@ -489,7 +502,7 @@ def test_a_number_that_no_run_has_comes_last_and_is_told():
     assert state.runner().wait(run, LONG)
     at = found_page(lesson=lesson.slug, share="widths~4~8", **link)
     assert not at.exception
-    box = at.selectbox(key="found/number")
+    box = at.selectbox(key=f"found/number/{lesson.slug}")
     assert "passes to interpolate" in box.options[box.options.index("train accuracy") + 1 :], "one is never enough"
     assert box.value == "train_accuracy"
     assert "**1 of 2** values, 1 run" in words(at)
