@@ -1,8 +1,8 @@
 """A class as a sweep: each browser takes one value of a knob, and what all of them find fills one chart.
 
-A link says which knob and which values, `share=width~8~16~32`. Browsers get them in turn; once round, the next ones get
-the same values with another seed. Whatever is stored with these knobs belongs to the sweep, whoever asked for it. No
-Streamlit here.
+A link says which knob and which values, `share=width~8~16~32`, and what all have in common. Browsers get the values in
+turn; once round, the next ones get them again, with the next seed unless seeds are what is shared. Whatever is stored
+with these knobs belongs to the sweep, whoever asked for it. No Streamlit here.
 """
 
 import functools
@@ -13,8 +13,8 @@ import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from core.panels import COLOURS, DASHES, Panel, Switch, pack
 from core.runs.run import State
 from core.runs.store import Listed
 from core.traces import Scatter
+from core.ui.kept import kept
 from core.ui.run_json import empty_figure
 
 SEED = "seed"
@@ -32,11 +33,11 @@ BETWEEN = "~"  # in no value of a knob, and a link spells it as it is
 MOST_VALUES = 100  # of a knob that is shared out
 SEEDS = 30  # on offer where a knob has neither stops nor few values: a class
 MOST_SERIES = len(COLOURS)  # in the chart
-MOST_BROWSERS = 1000  # that get a value of one knob; the one that came longest ago goes first
-MOST_GATHERED = 50  # sweeps whose order is kept
+MOST_BROWSERS = 1000  # that have a value of one knob; the one not seen for longest goes first
+MOST_SWEEPS = 1000  # of a lesson, whose runs are at hand
 MOST_RUNS = 1000  # in a chart, the first that came
 MOST_MOMENTS = 30  # drawn of what came since the last look: each holds all dots up to it
-FRESH = 0.5  # seconds for which what was gathered is not looked for again
+FRESH = 0.5  # seconds for which stored runs are not looked for again
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class ClassSweep:
 
     Attributes:
         lesson: whose knob it is.
-        knobs: what all have in common; the shared knob and the seed stand at the first ones that are dealt.
+        knobs: what all have in common; the shared knob and the seed stand at the first that are dealt.
         knob: the one that is shared out.
         values: what it takes, in order; a list takes each as its only item.
     """
@@ -67,8 +68,6 @@ class ClassSweep:
                 f"share = {name} names {len(values)} values; it takes 2 … {MOST_VALUES}, as in "
                 f"{name}{BETWEEN}{BETWEEN.join(map(link_text, offered(lesson, knob)[:3]))}."
             )
-        if name != SEED and SEED in lesson.knobs.model_fields:
-            knobs = knobs.model_copy(update={SEED: getattr(_usual(lesson), SEED)})
         read = [getattr(_with(lesson, knobs, knob, value), name) for value in values]
         if len(set(read)) < len(read):
             raise KnobError(f"share = {name} names a value twice; give each once.")
@@ -97,7 +96,7 @@ class ClassSweep:
         value = self.values[at]
         changes = {self.knob.name: (value,) if self.knob.kind == "list" else value}
         if SEED in self.names[1:]:
-            changes[SEED] = getattr(self.knobs, SEED) + turn
+            changes[SEED] = (getattr(self.knobs, SEED) + turn) % _seeds(self.lesson)
         return self.knobs.model_copy(update=changes)
 
     def turned(self, knobs: Knobs) -> frozenset[str]:
@@ -113,8 +112,8 @@ class ClassSweep:
             value = value[0] if len(value) == 1 else None
         return self.values.index(value) if value in self.values else None
 
-    @property
-    def key(self) -> str:
+    @functools.cached_property
+    def name(self) -> str:
         """Equal sweeps, equal text."""
         return f"{self.lesson.slug} {self.text} {self.knobs.canonical()}"
 
@@ -147,6 +146,12 @@ def usable(lesson: AnyLesson, knobs: Knobs, knob: Knob) -> Sequence[Any]:
     return found
 
 
+def _seeds(lesson: AnyLesson) -> int:
+    """How many seeds a lesson takes; they begin at 0."""
+    (most,) = (knob.le for knob in lesson.knobs.declared() if knob.name == SEED)
+    return int(most or 0) + 1
+
+
 def _usual(lesson: AnyLesson) -> Knobs:
     usual: Knobs = next(iter(lesson.presets.values()))
     return usual
@@ -174,6 +179,7 @@ class Dealer:
             numbers = self._numbers.setdefault(key, OrderedDict())
             if asker not in numbers:
                 numbers[asker] = next(self._next[key])
+            numbers.move_to_end(asker)
             if len(numbers) > MOST_BROWSERS:
                 numbers.popitem(last=False)
             return numbers[asker]
@@ -182,15 +188,37 @@ class Dealer:
 # --- what they found -------------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
-    """The runs of a sweep, in the order in which they came; `version` is another where one of them has gone."""
+@dataclass(frozen=True)
+class Found:
+    """What has come of a sweep.
 
+    Attributes:
+        sweep: which one.
+        runs: in the order in which they came.
+        version: another where one of the runs before has gone; in equal versions runs are only added.
+    """
+
+    sweep: ClassSweep
     runs: Sequence[Listed]
     version: int
 
+    @property
+    def name(self) -> tuple[str, int, int]:
+        """What is kept of it."""
+        return self.sweep.name, self.version, len(self.runs)
+
+
+@dataclass(frozen=True)
+class _Arrived:
+    """The runs of a lesson in the order in which they came, and which of them belong to which sweep."""
+
+    runs: Mapping[str, Listed]
+    version: int
+    of: dict[str, Found] = field(default_factory=dict)
+
 
 class Gatherer:
-    """Keeps the order in which the runs of a sweep came. Safe to use from many threads.
+    """Finds the runs of a sweep, and remembers in which order they came. Safe to use from many threads.
 
     Args:
         stored: gives the stored runs of a lesson.
@@ -199,29 +227,35 @@ class Gatherer:
     def __init__(self, stored: Callable[[AnyLesson], Sequence[Listed]]) -> None:
         self._stored = stored
         self._guard = threading.Lock()
-        self._versions = itertools.count()
-        self._kept: OrderedDict[str, tuple[float, Found]] = OrderedDict()
+        # No version comes twice, not even after a restart: a player may have seen those of before.
+        self._versions = itertools.count(time.time_ns())
+        self._arrived: dict[str, tuple[float, _Arrived]] = {}
 
-    def runs(self, sweep: ClassSweep) -> Found:
-        """What has been found by now."""
+    def found(self, sweep: ClassSweep) -> Found:
+        """What has come of a sweep by now."""
+        slug = sweep.lesson.slug
         with self._guard:
-            at, had = self._kept.pop(sweep.key, (-FRESH, None))
+            at, arrived = self._arrived.get(slug, (-FRESH, None))
             now = time.monotonic()
-            if had is None or now - at > FRESH:
-                at, had = now, self._look(sweep, had)
-            self._kept[sweep.key] = at, had
-            if len(self._kept) > MOST_GATHERED:
-                self._kept.popitem(last=False)
-            return had
+            if arrived is None or now - at > FRESH:
+                arrived = self._look(sweep.lesson, arrived)
+                self._arrived[slug] = now, arrived
+            if sweep.name not in arrived.of:
+                if len(arrived.of) >= MOST_SWEEPS:
+                    arrived.of.clear()
+                own = [run for run in arrived.runs.values() if sweep.place(run.knobs) is not None]
+                arrived.of[sweep.name] = Found(sweep, own[:MOST_RUNS], arrived.version)
+            return arrived.of[sweep.name]
 
-    def _look(self, sweep: ClassSweep, had: Found | None) -> Found:
-        stored = self._stored(sweep.lesson)
-        here = {run.key: run for run in stored if sweep.place(run.knobs) is not None}
-        before = [run.key for run in had.runs] if had else []
-        new = sorted(here.keys() - set(before), key=lambda key: (here[key].created.timestamp(), key))
-        whole = had is not None and all(key in here for key in before)
-        order = [*(key for key in before if key in here), *new]
-        return Found([here[key] for key in order[:MOST_RUNS]], had.version if whole and had else next(self._versions))
+    def _look(self, lesson: AnyLesson, before: _Arrived | None) -> _Arrived:
+        here = {run.key: run for run in self._stored(lesson)}
+        had = before.runs if before else {}
+        if before and had.keys() == here.keys():
+            return before
+        new = sorted(here.keys() - had.keys(), key=lambda key: (here[key].created.timestamp(), key))
+        whole = before is not None and had.keys() <= here.keys()
+        order = [*(key for key in had if key in here), *new]
+        return _Arrived({key: here[key] for key in order}, before.version if before and whole else next(self._versions))
 
 
 def numbers_of(facts: Facts) -> list[str]:
@@ -234,32 +268,52 @@ def has(facts: Facts, number: str) -> bool:
     return any(value is not None for name, value in facts.items() if name.partition("[")[0] == number)
 
 
-def _by_series(sweep: ClassSweep, facts: Facts, number: str) -> Mapping[str, float | None]:
-    """What a run says of a number: series → value; "" where it has no series, or where the series is what is shared."""
-    own = {}
+def own_series(lesson: AnyLesson, knobs: Knobs, facts: Facts, number: str) -> Mapping[str, float | None]:
+    """What a run says of a number by itself: series → value.
+
+    Where it has the number as a whole, that is all; else what it says of its own series, NAME[SERIES] or
+    NAME[SERIES, something]; else all it says. What a lesson knows besides, of other nets, is left out.
+    """
+    said = {}
     for fact, value in facts.items():
         name, _, series = fact.removesuffix("]").partition("[")
         if name == number:
-            own[series] = value
-    return {"": own.popitem()[1]} if sweep.knob.kind == "list" and len(own) == 1 else own
+            said[series] = value
+    if "" in said:
+        return {"": said[""]}
+    trained = lesson.series(knobs)
+    mine = {name: value for name, value in said.items() if name in trained or name.partition(", ")[0] in trained}
+    return mine or said
 
 
-def gathered(sweep: ClassSweep, found: Found, number: str, since: int = 0) -> dict[str, Any]:
+def _by_series(sweep: ClassSweep, run: Listed, number: str) -> Mapping[str, float | None]:
+    """The same for the chart: where the series is what is shared out, its name is not said again."""
+    mine = own_series(run.lesson, run.knobs, run.facts, number)
+    if sweep.knob.kind != "list":
+        return mine
+    if len(mine) == 1:
+        return {"": value for value in mine.values()}  # noqa: B035, of one value
+    first = next(iter(run.lesson.series(run.knobs)), "")
+    return {name.removeprefix(first).removeprefix(", "): value for name, value in mine.items()}
+
+
+def gathered(found: Found, number: str, since: int = 0) -> dict[str, Any]:
     """What the player takes for a run that grows by a frame with every run of the class. Pure.
 
     Args:
-        sweep: what is shared out.
-        found: what has come of it.
+        found: what has come of a sweep.
         number: which number of the results is drawn.
         since: how many of these runs the reader has.
     """
-    each = [(sweep.place(run.knobs), _by_series(sweep, run.facts, number)) for run in found.runs]
-    series = list(dict.fromkeys(name for _, own in each for name in own))[:MOST_SERIES]
-    panel = _panel(sweep, number, series)
+    sweep = found.sweep
+    each = [(sweep.place(run.knobs), _by_series(sweep, run, number)) for run in found.runs]
+    names = list(dict.fromkeys(name for _, mine in each for name in mine))
+    series = names[:MOST_SERIES]
+    panel = _panel(sweep, number, series, len(names))
     frames = _moments(since, len(each))
     delta = []
     for i, name in enumerate(series):
-        points = [(place, own.get(name)) for place, own in each]
+        points = [(place, mine.get(name)) for place, mine in each]
         for trace, draw in ((2 * i, _line), (2 * i + 1, _dots)):
             drawn = [draw(sweep, points[: k + 1]) for k in frames]
             for at, axis in enumerate("xy"):
@@ -268,8 +322,8 @@ def gathered(sweep: ClassSweep, found: Found, number: str, since: int = 0) -> di
     done = {place for place, _ in each}
     also = {"caption": panel.caption, "figure": empty_figure(panel)} if since == 0 else {}
     return {
-        "run": sweep.key,
-        "created": json.dumps([found.version, number, series]),
+        "run": sweep.name,
+        "created": json.dumps([found.version, number, names]),
         "state": State.RUNNING.value,  # more may come
         "error": "",
         "progress": len(done) / len(sweep.values),
@@ -284,23 +338,31 @@ def gathered(sweep: ClassSweep, found: Found, number: str, since: int = 0) -> di
     }
 
 
+@kept()
+def gathered_json(found: Found, number: str, since: int) -> str:
+    """The same as text. Kept, since a class looks at the same chart, and asks again before there is more."""
+    return json.dumps(gathered(found, number, since), allow_nan=False, separators=(",", ":"))
+
+
 def _moments(since: int, upto: int) -> list[int]:
     """The frames from `since` on that get a picture, the last one among them; the others show the one before."""
+    if since >= upto:
+        return []
     thinned = np.linspace(upto - 1, since, min(upto - since, MOST_MOMENTS))
     return sorted({round(frame) for frame in thinned.tolist()})
 
 
-def _panel(sweep: ClassSweep, number: str, series: Sequence[str]) -> Panel:
+def _panel(sweep: ClassSweep, number: str, series: Sequence[str], of: int) -> Panel:
     what, by = number.replace("_", " "), sweep.knob.label
     traces = []
     for i, name in enumerate(series):
         colour = COLOURS[i % len(COLOURS)]
-        label = name or ("mean" if len(series) == 1 else "these nets")
+        label = name or "mean"
         style = {"color": colour, "dash": DASHES[i % len(DASHES)], "width": 2}
         line = Scatter(name=f"{name}, mean" if name else "mean", mode="lines", line=style, meta={"label": label})
         dots = Scatter(name=name or "a run", mode="markers", marker={"color": colour, "size": 9}, opacity=0.75)
         traces += [Switch(trace, {"x": f"x{i}", "y": f"y{i}"}) for trace in (line, dots)]
-    drawn = "the mean so far" if sweep.knob.name == SEED else "a line through the means of equal values"
+    drawn = "their mean so far" if sweep.knob.name == SEED else "a line through the means of equal values"
     labels = [spell(value) for value in sweep.values]
     layout = {
         "xaxis": {
@@ -310,8 +372,10 @@ def _panel(sweep: ClassSweep, number: str, series: Sequence[str]) -> Panel:
         "yaxis": {"title": {"text": what}},
         "showlegend": False,
     }  # fmt: skip
-    name = f"{what[0].upper()}{what[1:]} by {by}"
-    return Panel(name, f"A dot for every run of the class, and {drawn}.", traces, layout)
+    caption = f"A dot for every run of the class that has the number, and {drawn}."
+    if of > len(series):
+        caption += f" The first {len(series)} of {of} series."
+    return Panel(f"{what[:1].upper()}{what[1:]} by {by}", caption, traces, layout)
 
 
 Points = Sequence[tuple[int | None, float | None]]

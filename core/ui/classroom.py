@@ -161,14 +161,16 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None, found: "st.Page") -> 
         )
         labels = {knob.name: knob.label for knob in lesson.knobs.declared()} | PARTS
         key = f"{lesson.slug}/for_class"
-        state.begin(key, list(state.hidden(lesson)))
+        own = state.share(lesson)
+        state.begin(key, [name for name in state.hidden(lesson) if own is None or name not in own.names])
         names = st.pills(
             "Hide", list(labels), selection_mode="multi", format_func=labels.__getitem__, key=key, wrap=True
         )
         share = sharing.choose(lesson, knobs)
-        query = state.knobs_in_link(lesson, knobs) | ({state.HIDE: ",".join(names)} if names else {})
+        query = state.knobs_in_link(lesson, knobs if share is None else share.knobs)
+        if names:
+            query[state.HIDE] = ",".join(names)
         if share is not None:
-            query = {name: text for name, text in query.items() if name not in share.names}
             query[state.SHARE] = share.text
         invited = state.invited()
         link = invited.to(lesson.slug, **query) if invited else f"{_origin()}/{lesson.slug}?{urlencode(query)}"

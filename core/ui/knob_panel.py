@@ -39,7 +39,7 @@ def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
     if state.link_is_news(lesson):
         from_link, news = state.knobs_from_link(lesson)
         from_link, refused = state.fix_by_link(lesson, from_link)
-        news = news or refused
+        news = " ".join(filter(None, (news, refused)))
         state.fill_widgets(lesson, from_link)
     knobs, wrong = knobs_as_turned(lesson)
     return knobs, wrong or news

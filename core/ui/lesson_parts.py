@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -221,7 +222,10 @@ def missing_data(lesson: AnyLesson, knobs: Knobs) -> None:
 
 def _use_digits(lesson: AnyLesson, knobs: Knobs) -> None:
     other = knobs.model_copy(update={"dataset": "digits"})
-    state.fix(lesson, other, state.hidden(lesson), state.share(lesson))
+    share = state.share(lesson)
+    if share is not None:
+        share = replace(share, knobs=share.knobs.model_copy(update={"dataset": "digits"}))
+    state.fix(lesson, other, state.hidden(lesson), share)
     state.fill_widgets(lesson, other)
     state.go_by_widgets(lesson)
 

@@ -23,7 +23,7 @@ from core.runs import bundle
 from core.runs.bundle import BundleError
 from core.runs.run import RUN_ID, Run
 from core.scripts import has_script, script
-from core.ui.class_sweep import ClassSweep, Gatherer, gathered
+from core.ui.class_sweep import ClassSweep, Gatherer, gathered_json
 from core.ui.kept import kept
 from core.ui.overlay import LEAST, MOST, compared_json, pick
 from core.ui.replay import CHART_LIBRARY, PLAYER, comparison_html, replay_html
@@ -183,14 +183,21 @@ def _class(request: Request, gatherer: Gatherer) -> Response:
         raise Refused(404, f"There is no lesson {clip(request.path_params['slug'], 40)}; take one of the menu.")
     since, said = _since(request), dict(request.query_params)
     share, number = said.get("share", ""), said.get("number", "")
-    asked = {name: text for name, text in said.items() if name in lesson.knobs.model_fields}
+    if not number:
+        raise Refused(400, "number is missing; it says which number is drawn, as in number=test_accuracy.")
+    asked = tuple((name, text) for name, text in said.items() if name in lesson.knobs.model_fields)
     try:
-        sweep = ClassSweep.read(lesson, lesson.asked(asked), share)
+        sweep = _sweep(lesson.slug, asked, share)
     except KnobError as error:
         raise Refused(400, str(error)) from error
-    found = gathered(sweep, gatherer.runs(sweep), number, since)
-    body = json.dumps(found, allow_nan=False, separators=(",", ":")).encode()
+    body = gathered_json(gatherer.found(sweep), number, since).encode()
     return _json(request, body, {"Cache-Control": "no-store"})
+
+
+@kept(weigh=lambda sweep: 0)  # they are small
+def _sweep(slug: str, asked: tuple[tuple[str, str], ...], share: str) -> ClassSweep:
+    """Kept, since a player asks for the same again and again, and each value is tried with all knobs."""
+    return ClassSweep.read(LESSONS[slug], LESSONS[slug].asked(dict(asked)), share)
 
 
 def _body(part: Part, head: str) -> bytes:

@@ -12,7 +12,7 @@ from core.knobs import Knob, KnobError, Knobs, spell
 from core.lesson import AnyLesson
 from core.ui import state
 from core.ui.cards import as_text
-from core.ui.class_sweep import ClassSweep, has, numbers_of, on_offer, usable
+from core.ui.class_sweep import ClassSweep, has, numbers_of, on_offer, own_series, usable
 from core.ui.knob_panel import settings
 from core.ui.player import player
 
@@ -22,16 +22,15 @@ EVERY = 2.0  # seconds between two looks at who still trains
 
 def _query(share: ClassSweep) -> dict[str, str]:
     """The query of a link to what the class finds."""
-    own = {
-        name: text for name, text in state.knobs_in_link(share.lesson, share.knobs).items() if name not in share.names
-    }
-    return {"lesson": share.lesson.slug, **own, state.SHARE: share.text}
+    common = state.knobs_in_link(share.lesson, share.knobs)
+    return {"lesson": share.lesson.slug, **common, state.SHARE: share.text}
 
 
 def choose(lesson: AnyLesson, knobs: Knobs) -> ClassSweep | None:
     """The teacher's choice: which knob is shared out, and which of its values; None: none, or not yet."""
-    key = f"{lesson.slug}/for_class/share"
+    key, had = f"{lesson.slug}/for_class/share", state.share(lesson)
     knobs_on_offer: dict[str, Knob] = {knob.name: knob for knob in on_offer(lesson)}
+    state.begin(key, had.knob.name if had else None)
     name = st.selectbox(
         "Share out a knob",
         list(knobs_on_offer),
@@ -40,14 +39,16 @@ def choose(lesson: AnyLesson, knobs: Knobs) -> ClassSweep | None:
         key=key,
         placeholder="nothing: all of the class have the same knobs",
         help="Each browser takes one value of this knob, and what they find fills one chart.",
+        persist_state="session",
     )
     if name is None:
         return None
     knob = knobs_on_offer[name]
-    values = list(usable(lesson, knobs, knob))
-    chosen = st.pills(
-        "Values", values, selection_mode="multi", default=values, format_func=spell, key=f"{key}/{name}", wrap=True
-    )
+    values, key = list(usable(lesson, knobs, knob)), f"{key}/{name}"
+    state.begin(key, [value for value in had.values if value in values] if had and had.knob == knob else values)
+    state.begin(key, [value for value in state.held(key) if value in values], news=True)  # the other knobs were turned
+    kept: Any = {"key": key, "persist_state": "session"}
+    chosen = st.pills("Values", values, selection_mode="multi", format_func=spell, wrap=True, **kept)
     try:
         share = ClassSweep.of(lesson, knobs, name, [value for value in values if value in chosen])
     except KnobError as error:
@@ -107,16 +108,17 @@ def what_the_class_finds(share: ClassSweep, page: Callable[[AnyLesson], Any]) ->
     lesson = share.lesson
     numbers = _numbers(share)
     if not numbers:
-        st.info("No run of this lesson has ended yet. Press Run there.", icon=":material/play_arrow:")
+        _wait_for_the_first(share)
         return
     key, wanted = f"found/number/{lesson.slug}", state.number_in_link()
     state.begin(key, wanted if wanted in numbers else numbers[0], news=state.held(key) not in numbers)
     number = st.selectbox("Number", numbers, format_func=lambda each: each.replace("_", " "), key=key, width=360)
     state.say_number(number)
-    _how_far(share, number)
+    # All look at the chart, which asks for more by itself; the words beside it cost more.
+    st.fragment(_how_far, run_every=EVERY if state.teacher() else None)(share, number)
     asked = _query(share) | {state.NUMBER: number}
     player(
-        share.key,
+        share.name,
         key=f"found/{lesson.slug}",
         source=f"api/class/{lesson.slug}?{urlencode(asked)}",
         projector=state.projector(),
@@ -135,21 +137,33 @@ def _in_common(share: ClassSweep) -> str:
 
 
 def _numbers(share: ClassSweep) -> list[str]:
-    """The names of the numbers that the class has found, or of those of a near run while it has none; those that are
-    "never" in all runs come last."""
-    runs = state.gatherer().runs(share).runs
-    facts = [run.facts for run in runs]
-    if not facts:
+    """The names of the numbers that the class has found, or of those of a near run while it has none: those first that
+    its nets have each, those last that are "never" in all runs."""
+    runs = list(state.gatherer().found(share).runs)
+    if not runs:
         near = state.runner().store.nearest_listed(share.lesson, share.knobs)
-        facts = [near.facts] if near else []
-    numbers = dict.fromkeys(number for each in facts for number in numbers_of(each))
-    return sorted(numbers, key=lambda number: not any(has(each, number) for each in facts))
+        runs = [near] if near else []
+
+    def rank(number: str) -> tuple[bool, bool]:
+        of_nets = set(own_series(share.lesson, runs[0].knobs, runs[0].facts, number)) & set(
+            share.lesson.series(runs[0].knobs)
+        )
+        return not any(has(run.facts, number) for run in runs), not of_nets
+
+    return sorted(dict.fromkeys(number for run in runs for number in numbers_of(run.facts)), key=rank)
 
 
 @st.fragment(run_every=EVERY)
+def _wait_for_the_first(share: ClassSweep) -> None:
+    """Until a run of the lesson has ended there is no number to draw."""
+    st.info("No run of this lesson has ended yet. Press Run there.", icon=":material/play_arrow:")
+    if _numbers(share):
+        st.rerun()
+
+
 def _how_far(share: ClassSweep, number: str) -> None:
     """How much of the class has been trained, looked at again and again."""
-    runs = state.gatherer().runs(share).runs
+    runs = state.gatherer().found(share).runs
     done = {share.place(run.knobs) for run in runs}
     without = sum(not has(run.facts, number) for run in runs)
     coming = sum(share.place(run.knobs) is not None for run in state.runner().live())

@@ -159,7 +159,8 @@ def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> tuple[Knobs, str]:
         except KnobError as error:
             sentence = f"This link shares out something else: {error}"
         else:
-            knobs = share.dealt(dealer().number(share, asker()))
+            # The teacher of a class takes no value away from it.
+            knobs = share.dealt(0 if teacher() and invited() is not None else dealer().number(share, asker()))
             names |= set(share.names)
     fix(lesson, knobs, names, share)
     return knobs, sentence
@@ -274,8 +275,10 @@ def opened_for_class(lesson: AnyLesson) -> bool:
 
 
 def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
-    """Make the link say these knobs, and what it hides."""
-    wanted, own = knobs_in_link(lesson, knobs), share(lesson)
+    """Make the link say these knobs, and what it hides; of a class that shares a knob out what all have in common, so
+    that whoever reloads, or sends the link on, stays in the class."""
+    own = share(lesson)
+    wanted = knobs_in_link(lesson, knobs if own is None else own.knobs)
     hides = [name for name in hidden(lesson) if own is None or name not in own.names]
     if hides:
         wanted[HIDE] = ",".join(hides)

@@ -3,6 +3,7 @@
 import base64
 import itertools
 import json
+import time
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from plotly import graph_objects as go
 from starlette.requests import Request
 
-from core.knobs import KnobError
+from core.knobs import KnobError, link_text
 from core.lessons import CURRICULUM, LESSONS
 from core.runs.run import Manifest
 from core.runs.store import Listed
@@ -27,6 +28,7 @@ from core.ui.class_sweep import (
     numbers_of,
     offered,
     on_offer,
+    own_series,
     usable,
 )
 from core.ui.routes import class_routes
@@ -67,7 +69,7 @@ def test_every_lesson_has_something_to_share_out_and_seeds_for_a_class_where_it_
 
 
 @pytest.mark.parametrize(("lesson", "knob"), SHARED)
-def test_a_knob_goes_round_the_class_and_each_browsers_own_link_says_the_same_sweep(lesson, knob):
+def test_a_knob_goes_round_the_class_and_comes_back_with_another_seed(lesson, knob):
     sweep = sweep_of(lesson, knob)
     count = len(sweep.values)
     assert count > 1
@@ -75,7 +77,8 @@ def test_a_knob_goes_round_the_class_and_each_browsers_own_link_says_the_same_sw
     assert [sweep.place(knobs) for knobs in dealt] == [*range(count), *range(count)]
     for knobs in dealt:
         assert lesson.parse(dict(knobs)) == knobs
-        assert ClassSweep.read(lesson, knobs, sweep.text).key == sweep.key
+    common = {name: link_text(value) for name, value in sweep.knobs}
+    assert ClassSweep.read(lesson, lesson.asked(common), sweep.text).name == sweep.name, "the link says the same"
     again = {name for first, second in zip(dealt, dealt[count:], strict=False) for name in second.changed_from(first)}
     assert again == set(sweep.names) - {knob.name}, "the second round differs by its seed alone"
 
@@ -143,12 +146,12 @@ def test_a_browser_keeps_its_number_and_knobs_are_counted_apart():
     assert dealer.number(ClassSweep.read(RELU, USUAL, "seed~1~2"), "c") == 0
 
 
-def test_who_came_longest_ago_is_forgotten_and_no_number_is_given_twice(monkeypatch):
+def test_who_was_away_for_longest_is_forgotten_and_no_number_is_given_twice(monkeypatch):
     monkeypatch.setattr(class_sweep, "MOST_BROWSERS", 3)
     dealer, sweep = Dealer(), ClassSweep.read(RELU, USUAL, "width~2~4")
-    assert [dealer.number(sweep, asker) for asker in "abcd"] == [0, 1, 2, 3]
-    assert dealer.number(sweep, "d") == 3
-    assert dealer.number(sweep, "a") == 4
+    assert [dealer.number(sweep, asker) for asker in "abcad"] == [0, 1, 2, 0, 3]
+    assert dealer.number(sweep, "a") == 0, "it was here a moment ago"
+    assert dealer.number(sweep, "b") == 4
 
 
 # --- the runs that count ---------------------------------------------------------------------------------------------
@@ -164,6 +167,8 @@ def clock(monkeypatch):
         def monotonic(self):
             return self.now
 
+        time_ns = staticmethod(time.time_ns)
+
     made = Clock()
     monkeypatch.setattr(class_sweep, "time", made)
     return made
@@ -177,25 +182,27 @@ def test_runs_stay_in_the_order_in_which_they_came_whenever_they_were_asked_for(
     )
     here = [strange, late]
     gatherer = Gatherer(lambda lesson: list(here))
-    first = gatherer.runs(sweep)
+    first = gatherer.found(sweep)
     assert first.runs == [late]
     here += [soon, other]
-    assert gatherer.runs(sweep) is first, "just looked"
+    assert gatherer.found(sweep) is first, "just looked"
     clock.now += 2 * class_sweep.FRESH
-    more = gatherer.runs(sweep)
-    assert more == Found([late, other, soon], first.version)
+    more = gatherer.found(sweep)
+    assert more == Found(sweep, [late, other, soon], first.version)
     here.remove(other)
     clock.now += 2 * class_sweep.FRESH
-    fewer = gatherer.runs(sweep)
+    fewer = gatherer.found(sweep)
     assert fewer.runs == [late, soon]
     assert fewer.version != first.version, "the player starts again"
 
 
-def test_a_gatherer_keeps_the_order_of_so_many_sweeps_and_no_version_comes_twice(clock, monkeypatch):
-    monkeypatch.setattr(class_sweep, "MOST_GATHERED", 2)
-    gatherer = Gatherer(lambda lesson: [])
+def test_no_version_comes_twice_and_other_sweeps_push_nothing_out(clock, monkeypatch):
+    monkeypatch.setattr(class_sweep, "MOST_SWEEPS", 2)
+    runs = seeds_of(2, 1.0)
+    gatherer, later = Gatherer(lambda lesson: list(runs)), Gatherer(lambda lesson: list(runs))
     sweeps = [ClassSweep.read(RELU, USUAL, f"width~2~{other}") for other in (3, 4, 6)]
-    assert len({gatherer.runs(sweep).version for sweep in [*sweeps, sweeps[0]]}) == 4
+    assert len({gatherer.found(sweep).version for sweep in [*sweeps, sweeps[0]]}) == 1
+    assert later.found(sweeps[0]).version != gatherer.found(sweeps[0]).version, "a player outlives a server"
 
 
 # --- the chart -------------------------------------------------------------------------------------------------------
@@ -226,7 +233,7 @@ def seeds_of(width, *losses):
 def test_a_dot_for_every_run_and_a_line_through_the_means_of_equal_values():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4~8")
     runs = [*seeds_of(8, 0.5), *seeds_of(2, 3.0, 4.0), *seeds_of(4, None)]
-    body = gathered(sweep, Found(runs, 0), "loss")
+    body = gathered(Found(sweep, runs, 0), "loss")
     line, dots = shown(body, 3)
     assert dots == {"x": ["8", "2", "2"], "y": [0.5, 3.0, 4.0]}, "a run without the number has no dot"
     assert line == {"x": ["2", "8"], "y": [3.5, 0.5]}
@@ -240,7 +247,7 @@ def test_a_dot_for_every_run_and_a_line_through_the_means_of_equal_values():
 def test_of_seeds_the_line_is_the_mean_so_far():
     sweep = ClassSweep.read(RELU, USUAL, "seed~0~1~2")
     runs = seeds_of(USUAL.width, 1.0, 2.0, 6.0)
-    body = gathered(sweep, Found(runs, 0), "loss")
+    body = gathered(Found(sweep, runs, 0), "loss")
     assert shown(body, 1)[0] == {"x": ["0", "2"], "y": [1.5, 1.5]}
     assert shown(body, 2)[0] == {"x": ["0", "2"], "y": [3.0, 3.0]}
 
@@ -248,12 +255,12 @@ def test_of_seeds_the_line_is_the_mean_so_far():
 def test_series_have_a_line_each_and_where_the_series_is_shared_out_there_is_one_line():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
     run = stored(RELU, sweep.dealt(1), {"loss[alive]": 1.0, "loss[collapsed]": 2.0, "share": 0.5})
-    alive, _, collapsed, _ = shown(gathered(sweep, Found([run], 0), "loss"), 0)
+    alive, _, collapsed, _ = shown(gathered(Found(sweep, [run], 0), "loss"), 0)
     assert (alive["y"], collapsed["y"]) == ([1.0], [2.0])
 
     sweep = ClassSweep.read(WIDTH, WIDTH.presets["Classroom"], "widths~8~32")
     runs = [stored(WIDTH, sweep.dealt(i), {f"loss[h={width}]": width / 8}) for i, width in enumerate((8, 32))]
-    line, _ = shown(gathered(sweep, Found(runs, 0), "loss"), 1)
+    line, _ = shown(gathered(Found(sweep, runs, 0), "loss"), 1)
     assert line == {"x": ["8", "32"], "y": [1.0, 4.0]}
 
 
@@ -263,15 +270,15 @@ def test_what_is_sent_piece_by_piece_is_the_whole_and_nothing_shown_ever_changes
     runs = [
         stored(RELU, sweep.dealt(number), {"loss": loss, "other[a]": 1.0}, number) for number, loss in enumerate(losses)
     ]
-    whole = gathered(sweep, Found(runs, 0), "loss")
+    whole = gathered(Found(sweep, runs, 0), "loss")
     for upto in range(1, len(runs)):
-        part = gathered(sweep, Found(runs[:upto], 0), "loss")
+        part = gathered(Found(sweep, runs[:upto], 0), "loss")
         assert part["created"] == whole["created"]
         assert all(shown(part, frame) == shown(whole, frame) for frame in range(upto))
     cuts = sorted({0, *data.draw(st.lists(st.integers(0, len(runs)))), len(runs)})
     delta, steps = [], []
     for since, upto in itertools.pairwise(cuts):
-        part = gathered(sweep, Found(runs[:upto], 0), "loss", since)
+        part = gathered(Found(sweep, runs[:upto], 0), "loss", since)
         assert ("figure" in part["panels"][0]) == (since == 0)
         delta += part["panels"][0]["delta"]
         steps += part["steps"]
@@ -283,7 +290,7 @@ def test_what_is_sent_piece_by_piece_is_the_whole_and_nothing_shown_ever_changes
 def test_a_thousand_runs_are_few_pictures_and_the_last_one_shows_them_all():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
     runs = [stored(RELU, sweep.dealt(number), {"loss": float(number)}, number) for number in range(1000)]
-    body = gathered(sweep, Found(runs, 0), "loss")
+    body = gathered(Found(sweep, runs, 0), "loss")
     assert body["steps"] == list(range(1, 1001))
     for entry in body["panels"][0]["delta"]:
         assert len(entry["frames"]) == class_sweep.MOST_MOMENTS
@@ -297,18 +304,65 @@ def test_no_more_runs_than_so_many_are_drawn_and_the_first_stay(clock, monkeypat
     here = seeds_of(2, 1.0, 2.0)
     gatherer = Gatherer(lambda lesson: list(here))
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
-    before = gatherer.runs(sweep)
+    before = gatherer.found(sweep)
     here += seeds_of(4, 3.0, 4.0)
     clock.now += 2 * class_sweep.FRESH
-    after = gatherer.runs(sweep)
+    after = gatherer.found(sweep)
     assert (len(after.runs), after.runs[:2], after.version) == (3, before.runs, before.version)
 
 
 def test_before_the_first_run_there_is_an_empty_chart_and_its_series_make_it_anew():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
-    empty = gathered(sweep, Found([], 0), "loss")
+    empty = gathered(Found(sweep, [], 0), "loss")
     assert (empty["frames"], empty["state"], empty["progress"]) == (0, "running", 0.0)
-    assert gathered(sweep, Found(seeds_of(2, 1.0), 0), "loss")["created"] != empty["created"]
+    assert gathered(Found(sweep, seeds_of(2, 1.0), 0), "loss")["created"] != empty["created"]
+
+
+VANISHING = LESSONS["vanishing-gradients"]
+
+
+@pytest.mark.parametrize(
+    ("lesson", "said", "mine"),
+    [
+        (RELU, {"dead": 0.9, "dead[width=1]": 1.0}, {"": 0.9}),
+        (VANISHING, {"dead[depth=5]": 0.1, "dead[He, ReLU]": 1.0}, {"depth=5": 0.1}),
+        (CNN, {"dead[alexnet]": 1.0, "dead[your net, this run]": 2.0}, {"your net, this run": 2.0}),
+        (RELU, {"dead[alive]": 1.0, "dead[collapsed]": 2.0}, {"alive": 1.0, "collapsed": 2.0}),
+    ],
+)
+def test_of_a_run_only_its_own_nets_count_where_it_says_which_these_are(lesson, said, mine):
+    assert own_series(lesson, lesson.presets["Classroom"], {**said, "other": 1.0}, "dead") == mine
+
+
+def test_what_is_said_of_a_shared_series_besides_has_a_line_of_its_own():
+    cutout = LESSONS["cutout-and-batch-augmentation"]
+    common = cutout.presets["Classroom"].model_copy(update={"frozen_copies": "beside"})
+    sweep = ClassSweep.read(cutout, common, "augmentations~1~4~8")
+    facts = [{"loss[M=1]": 1.0}, {"loss[M=4]": 2.0, "loss[M=4, frozen]": 3.0}, {"loss[M=8]": 4.0}]
+    runs = [stored(cutout, sweep.dealt(i), each) for i, each in enumerate(facts)]
+    views, _, frozen, _ = shown(gathered(Found(sweep, runs, 0), "loss"), 2)
+    assert (views["y"], frozen) == ([1.0, 2.0, 4.0], {"x": ["4"], "y": [3.0]})
+
+
+def test_more_series_than_colours_are_cut_and_the_caption_says_so():
+    sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
+    facts = {f"loss[part {i}]": float(i) for i in range(class_sweep.MOST_SERIES + 3)}
+    (panel,) = gathered(Found(sweep, [stored(RELU, sweep.dealt(0), facts)], 0), "loss")["panels"]
+    assert len(panel["bindings"]) == 2 * class_sweep.MOST_SERIES
+    assert f"The first {class_sweep.MOST_SERIES} of {class_sweep.MOST_SERIES + 3} series." in panel["caption"]
+
+
+def test_a_player_that_has_more_than_there_is_starts_again():
+    sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
+    body = gathered(Found(sweep, seeds_of(2, 1.0), 0), "loss", since=3)
+    assert body["frames"] < body["since"], "which the player takes for another run"
+    assert (body["steps"], body["panels"][0]["delta"][0]["frames"]) == ([], [])
+
+
+def test_seeds_go_round_too():
+    (seed,) = (knob for knob in RELU.knobs.declared() if knob.name == "seed")
+    sweep = ClassSweep.read(RELU, USUAL.model_copy(update={"seed": int(seed.le)}), "width~2~4")
+    assert [sweep.dealt(number).seed for number in (0, 1, 2)] == [seed.le, seed.le, 0]
 
 
 def test_numbers_are_named_once_and_never_is_none():
@@ -350,9 +404,10 @@ def test_the_route_gives_what_the_link_shares_out(ask):
     ("slug", "query", "status", "says"),
     [
         ("no-lesson", "share=width~2~4", 404, "There is no lesson no-lesson"),
-        ("dying-relu", "", 400, "is no knob to be shared out"),
-        ("dying-relu", "share=width~2~4&since=-1", 400, "since = -1 is no number of frames"),
-        ("dying-relu", "share=width~2~4&depth=1000", 400, "depth = 1000 is outside"),
+        ("dying-relu", "number=loss", 400, "is no knob to be shared out"),
+        ("dying-relu", "share=width~2~4", 400, "number is missing"),
+        ("dying-relu", "share=width~2~4&since=-1&number=loss", 400, "since = -1 is no number of frames"),
+        ("dying-relu", "share=width~2~4&depth=1000&number=loss", 400, "depth = 1000 is outside"),
     ],
 )
 def test_the_route_refuses_in_a_sentence(ask, slug, query, status, says):

@@ -4,6 +4,7 @@ import hashlib
 import re
 from html import escape
 from types import SimpleNamespace
+from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -16,8 +17,9 @@ from core.lessons import CURRICULUM, LESSONS
 from core.places import ROOT
 from core.runs.run import Run, State
 from core.runs.runner import Runner
-from core.runs.store import StoreError
+from core.runs.store import Store, StoreError
 from core.ui import state
+from core.ui.class_sweep import Found, Gatherer
 from core.ui.door import Codes
 from core.ui.gate import ASKER, TICKET
 from tests.ui.opened import LONG, knobs_on, lesson_page, unfolded
@@ -448,16 +450,34 @@ def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_ope
         assert "width" not in knobs_on(at, RELU)
         assert seen.setdefault(asker, yours(at)) == yours(at)
         assert (at.query_params["share"], at.query_params["hide"]) == (SHARE, "hunt")
+    seed = RELU.presets["Classroom"].seed
     assert seen == {
-        "a": "width = 4 · seed = 1",
-        "b": "width = 6 · seed = 1",
-        "c": "width = 8 · seed = 1",
-        "d": "width = 4 · seed = 2",
+        "a": f"width = 4 · seed = {seed}",
+        "b": f"width = 6 · seed = {seed}",
+        "c": f"width = 8 · seed = {seed}",
+        "d": f"width = 4 · seed = {seed + 1}",
     }
+
+
+def test_who_reloads_or_sends_the_own_link_on_stays_in_the_class(class_is_open, shown):
+    class_is_open("student")
+    shown[ASKER] = "a" * 32
+    at = lesson_page("dying-relu", share=SHARE, **SMALL)
+    link = dict(at.query_params)
+    at.select_slider(key="dying-relu/depth").set_value(5).run()
+    assert dict(at.query_params) == link, "it says what all have in common"
     again = lesson_page("dying-relu", **at.query_params)
-    assert yours(again) == seen["a"], "the link that its browser shows is the class's"
+    assert again.select_slider(key="dying-relu/depth").value == 2
     shown[ASKER] = "b" * 32
-    assert yours(lesson_page("dying-relu", **at.query_params)) == seen["b"], "and another browser's own there too"
+    assert yours(lesson_page("dying-relu", **at.query_params)).startswith("width = 6")
+
+
+def test_the_teacher_takes_no_value_away(class_is_open, shown):
+    class_is_open("teacher")
+    assert yours(lesson_page("dying-relu", share=SHARE)).startswith("width = 4")
+    class_is_open("student")
+    shown[ASKER] = "a" * 32
+    assert yours(lesson_page("dying-relu", share=SHARE)).startswith("width = 4")
 
 
 def test_who_turns_what_the_class_has_in_common_is_told_that_it_does_not_count(class_is_open):
@@ -510,6 +530,32 @@ def test_a_number_that_no_run_has_comes_last_and_is_told():
     assert "1 run, 1 of them without this number" in words(at)
 
 
+def test_a_shared_knob_whose_usual_value_does_not_fit_reaches_the_class_with_all_knobs(class_is_open, shown):
+    class_is_open("teacher")
+    net = {"net": "conv 8 41x41, fc 10", "input_size": "64"}
+    at = unfolded(lesson_page("cnn-arithmetic", **net), "cnn-arithmetic", "class")
+    at.selectbox(key="cnn-arithmetic/for_class/share").set_value("input_size").run()
+    assert not at.exception
+    (link,) = [each.value for each in at.code if "share=" in each.value]
+    query = dict(parse_qsl(link.partition("?")[2]))
+    del query["code"]
+    class_is_open("student")
+    shown[ASKER] = "a" * 32
+    there = lesson_page("cnn-arithmetic", **query)
+    assert not there.exception
+    assert not there.warning
+    assert yours(there) == "input size = 64"
+    assert there.text_area(key="cnn-arithmetic/net").value == net["net"]
+
+
+def test_before_any_run_of_the_lesson_the_chart_is_waited_for(monkeypatch):
+    monkeypatch.setattr(Gatherer, "found", lambda self, sweep: Found(sweep, [], 0))
+    monkeypatch.setattr(Store, "nearest_listed", lambda *_: None)
+    at = found_page(lesson="dying-relu", share=SHARE)
+    assert not at.exception
+    assert "No run of this lesson has ended yet" in words(at)
+
+
 @pytest.mark.parametrize(
     ("query", "says"),
     [
@@ -540,13 +586,17 @@ def test_the_teacher_shares_a_knob_out_by_clicking(class_is_open):
     at.selectbox(key="dying-relu/for_class/share").set_value("width").run()
     at.button_group(key="dying-relu/for_class/share/width").set_value([4, 6, 8]).run()
     assert not at.exception
-    assert "http://lab:8501/dying-relu?depth=3&share=width~4~6~8&code=tulip" in [each.value for each in at.code]
+    assert "http://lab:8501/dying-relu?depth=3&width=4&seed=7&share=width~4~6~8&code=tulip" in [
+        each.value for each in at.code
+    ]
     assert "Each value once: under 1 s" in words(at) or "Each value once: about" in words(at)
     at.button_group(key="dying-relu/for_class/share/width").set_value([4]).run()
     assert "share = width names 1 values" in words(at)
     assert "width" in knobs_on(at, RELU), "the teacher's own page stays as it is"
 
-    there = unfolded(lesson_page("dying-relu", depth="3", share=SHARE), "dying-relu", "class")
+    there = unfolded(lesson_page("dying-relu", depth="3", hide="hunt", share=SHARE), "dying-relu", "class")
+    again = "http://lab:8501/dying-relu?depth=3&width=4&hide=hunt&share=width~4~6~8&code=tulip"
+    assert again in [each.value for each in there.code], "whoever opens it finds it as it was made"
     next(each for each in there.button if each.label == "Show everything here again").click().run()
     assert "width" in knobs_on(there, RELU)
     assert "share" not in there.query_params
