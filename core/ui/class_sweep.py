@@ -37,6 +37,7 @@ MOST_BROWSERS = 1000  # that have a value of one knob; the one not seen for long
 MOST_SWEEPS = 1000  # of a lesson, whose runs are at hand
 MOST_RUNS = 1000  # in a chart, the first that came
 MOST_MOMENTS = 30  # drawn of what came since the last look: each holds all dots up to it
+WIDE = 100.0  # times the smallest of positive numbers is the largest: then their axis is logarithmic
 FRESH = 0.5  # seconds for which stored runs are not looked for again
 
 
@@ -309,7 +310,8 @@ def gathered(found: Found, number: str, since: int = 0) -> dict[str, Any]:
     each = [(sweep.place(run.knobs), _by_series(sweep, run, number)) for run in found.runs]
     names = list(dict.fromkeys(name for _, mine in each for name in mine))
     series = names[:MOST_SERIES]
-    panel = _panel(sweep, number, series, len(names))
+    logarithmic = _spans([y for _, mine in each for y in mine.values() if y is not None])
+    panel = _panel(sweep, number, series, len(names), "log" if logarithmic else "linear")
     frames = _moments(since, len(each))
     delta = []
     for i, name in enumerate(series):
@@ -323,7 +325,7 @@ def gathered(found: Found, number: str, since: int = 0) -> dict[str, Any]:
     also = {"caption": panel.caption, "figure": empty_figure(panel)} if since == 0 else {}
     return {
         "run": sweep.name,
-        "created": json.dumps([found.version, number, names]),
+        "created": json.dumps([found.version, number, names, logarithmic]),
         "state": State.RUNNING.value,  # more may come
         "error": "",
         "progress": len(done) / len(sweep.values),
@@ -352,7 +354,12 @@ def _moments(since: int, upto: int) -> list[int]:
     return sorted({round(frame) for frame in thinned.tolist()})
 
 
-def _panel(sweep: ClassSweep, number: str, series: Sequence[str], of: int) -> Panel:
+def _spans(values: Sequence[float]) -> bool:
+    """Whether these are so far apart that a linear axis would show the largest alone."""
+    return bool(values) and min(values) > 0 and max(values) >= WIDE * min(values)
+
+
+def _panel(sweep: ClassSweep, number: str, series: Sequence[str], of: int, axis: str) -> Panel:
     what, by = number.replace("_", " "), sweep.knob.label
     traces = []
     for i, name in enumerate(series):
@@ -369,7 +376,7 @@ def _panel(sweep: ClassSweep, number: str, series: Sequence[str], of: int) -> Pa
             "title": {"text": by}, "type": "category", "categoryorder": "array", "categoryarray": labels,
             "range": [-0.5, len(labels) - 0.5],
         },
-        "yaxis": {"title": {"text": what}},
+        "yaxis": {"title": {"text": what}, "type": axis},
         "showlegend": False,
     }  # fmt: skip
     caption = f"A dot for every run of the class that has the number, and {drawn}."

@@ -352,6 +352,17 @@ def test_more_series_than_colours_are_cut_and_the_caption_says_so():
     assert f"The first {class_sweep.MOST_SERIES} of {class_sweep.MOST_SERIES + 3} series." in panel["caption"]
 
 
+@pytest.mark.parametrize(
+    ("losses", "axis"), [((1e-6, 1.0), "log"), ((0.1, 1.0), "linear"), ((0.0, 1.0), "linear"), ((-1.0, 1.0), "linear")]
+)
+def test_positive_numbers_that_are_far_apart_have_a_logarithmic_axis(losses, axis):
+    sweep = ClassSweep.read(RELU, USUAL, "seed~0~1")
+    before, after = (gathered(Found(sweep, seeds_of(USUAL.width, *some), 0), "loss") for some in (losses[:1], losses))
+    assert before["panels"][0]["figure"]["layout"]["yaxis"]["type"] == "linear"
+    assert after["panels"][0]["figure"]["layout"]["yaxis"]["type"] == axis
+    assert (before["created"] == after["created"]) == (axis == "linear"), "another axis is another chart"
+
+
 def test_a_player_that_has_more_than_there_is_starts_again():
     sweep = ClassSweep.read(RELU, USUAL, "width~2~4")
     body = gathered(Found(sweep, seeds_of(2, 1.0), 0), "loss", since=3)
