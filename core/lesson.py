@@ -40,6 +40,12 @@ def _source(each: Callable[..., Any]) -> str:
         return inspect.getsource(each).rstrip()
 
 
+def parts_of(fact: str) -> tuple[str, str]:
+    """Number and series of a fact's name: "test_loss[h=8]" is of "test_loss" and "h=8"; without a series that is ""."""
+    number, _, series = fact.removesuffix("]").partition("[")
+    return number, series
+
+
 def finite(value: Any) -> float | None:
     """A number as a fact: None, which a manifest can hold and a page shows as unknown, for nan and infinities."""
     return float(value) if math.isfinite(value) else None

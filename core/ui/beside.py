@@ -11,7 +11,7 @@ import numpy as np
 
 from core.frames import Array
 from core.knobs import spell
-from core.lesson import Facts
+from core.lesson import Facts, parts_of
 from core.runs.run import Run
 
 SAME, APART, OVERLAP = "same", "apart", "overlap: no real difference"
@@ -98,7 +98,7 @@ def seeds(run: Run, fact: str, value: float | None) -> Array | None:
     only one that fits: its last values have the fact as their mean or as their median. So nothing is read into a fact
     that was made in another way.
     """
-    curve, _, series = fact.removesuffix("]").partition("[")
+    curve, series = parts_of(fact)
     if value is None or curve not in run.recording.curves:
         return None
     last = run.recording.last(curve)  # (series, seeds) where it has repeats

@@ -20,7 +20,7 @@ import numpy as np
 
 from core.frames import Array
 from core.knobs import Knob, KnobError, Knobs, clip, link_text, spell
-from core.lesson import AnyLesson, Facts
+from core.lesson import AnyLesson, Facts, parts_of
 from core.panels import COLOURS, DASHES, Panel, Switch, pack
 from core.runs.run import State
 from core.runs.store import Listed
@@ -261,12 +261,12 @@ class Gatherer:
 
 def numbers_of(facts: Facts) -> list[str]:
     """The names of the numbers of a result, each once: "test_loss[h=8]" and "test_loss[h=32]" are "test_loss"."""
-    return list(dict.fromkeys(name.partition("[")[0] for name in facts))
+    return list(dict.fromkeys(parts_of(name)[0] for name in facts))
 
 
 def has(facts: Facts, number: str) -> bool:
     """Whether a result has this number, of any series: "never" is none."""
-    return any(value is not None for name, value in facts.items() if name.partition("[")[0] == number)
+    return any(value is not None for name, value in facts.items() if parts_of(name)[0] == number)
 
 
 def own_series(lesson: AnyLesson, knobs: Knobs, facts: Facts, number: str) -> Mapping[str, float | None]:
@@ -277,7 +277,7 @@ def own_series(lesson: AnyLesson, knobs: Knobs, facts: Facts, number: str) -> Ma
     """
     said = {}
     for fact, value in facts.items():
-        name, _, series = fact.removesuffix("]").partition("[")
+        name, series = parts_of(fact)
         if name == number:
             said[series] = value
     if "" in said:

@@ -1,5 +1,7 @@
 """A lesson page, opened by a link, for the tests of pages."""
 
+from collections.abc import Callable, Mapping
+
 from streamlit.testing.v1 import AppTest
 
 from core.lesson import AnyLesson
@@ -17,7 +19,12 @@ def lesson_page(slug: str, **query: str) -> AppTest:
 
         lesson.show(LESSONS[slug])
 
-    at = AppTest.from_function(script, kwargs={"slug": slug}, default_timeout=LONG)
+    return by_link(script, {"slug": slug}, query)
+
+
+def by_link(script: Callable[..., None], given: Mapping[str, str], query: Mapping[str, str | list[str]]) -> AppTest:
+    """The page that a script draws, which is given these arguments, opened by a link with this query."""
+    at = AppTest.from_function(script, kwargs=dict(given), default_timeout=LONG)
     for name, value in query.items():
         at.query_params[name] = value
     return at.run()

@@ -22,7 +22,7 @@ from core.ui import state
 from core.ui.class_sweep import Found, Gatherer
 from core.ui.door import Codes
 from core.ui.gate import ASKER, TICKET
-from tests.ui.opened import LONG, knobs_on, lesson_page, unfolded
+from tests.ui.opened import LONG, by_link, knobs_on, lesson_page, unfolded
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -434,10 +434,7 @@ def found_page(**query) -> AppTest:
 
         found.show(lesson.page)
 
-    at = AppTest.from_function(script, default_timeout=LONG)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run()
+    return by_link(script, {}, query)
 
 
 def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_open, shown):

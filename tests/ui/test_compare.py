@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.lessons import LESSONS
 from core.places import ROOT
 from core.ui import state
+from tests.ui.opened import LONG, by_link
 
 pytestmark = pytest.mark.usefixtures("server")
 
@@ -16,7 +17,6 @@ WIDTH, RELU = LESSONS["width-and-interpolation"], LESSONS["dying-relu"]
 CLASSROOM, RIGHT, LABELS = (WIDTH.key(WIDTH.presets[name]) for name in ("Classroom", "Done right", "Random labels"))
 OTHER = RELU.key(RELU.presets["Classroom"])
 RUNS, LINES = f"compare/runs/{WIDTH.slug}", f"compare/series/{CLASSROOM},{RIGHT}"
-LONG = 180  # seconds; a stuck page, not a slow one
 
 
 def opened(**query) -> AppTest:
@@ -27,10 +27,7 @@ def opened(**query) -> AppTest:
 
         compare.show(lesson.page)
 
-    at = AppTest.from_function(script, default_timeout=LONG)
-    for name, value in query.items():
-        at.query_params[name] = value
-    return at.run()
+    return by_link(script, {}, query)
 
 
 def said(at, name):
