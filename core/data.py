@@ -98,6 +98,7 @@ class Source:
         published: its class in `torchvision.datasets`, which knows the mirrors and names the folder.
         files: what has to lie there; none where the set is embedded.
         decoded: it comes in the forms that `core.pictures` reads.
+        counts: training and test examples, as published.
     """
 
     read: Callable[[Sequence[Content]], Arrays]
@@ -107,6 +108,7 @@ class Source:
     published: str = ""
     files: tuple[File, ...] = ()
     decoded: bool = False
+    counts: tuple[int, int] = (60_000, 10_000)
 
 
 # ---- reading -----------------------------------------------------------------------------------------------------
@@ -178,6 +180,13 @@ def label(name: str) -> str:
         return name
     train, test = kept.counts
     return f"{name} ({kept.kind}{'' if kept.counts == CIFAR10_COUNTS else f', {train} and {test} of them'})"
+
+
+def sizes(name: str) -> tuple[int, int]:
+    """Number of training and of test examples that `load` gives, without loading: as decoded here, or as published."""
+    source = _source(name)
+    kept = _kept(name) if source.decoded else None
+    return source.counts if kept is None else (kept.counts[0], kept.counts[1])
 
 
 _loading = threading.Lock()
@@ -702,6 +711,7 @@ SOURCES: dict[str, Source] = {
         "(Krizhevsky 2009).",
         "CIFAR10",
         decoded=True,
+        counts=CIFAR10_COUNTS,
     ),
     "digits": Source(
         _read_digits,
@@ -709,6 +719,7 @@ SOURCES: dict[str, Source] = {
         (1, 8, 8),
         "Digits: 1,797 small handwritten digits that come with scikit-learn (Alpaydin and Kaynak 1998), every sixth of "
         "a class kept for the test.",
+        counts=(1_501, 296),
     ),
 }
 

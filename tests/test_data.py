@@ -96,6 +96,16 @@ def left_behind(cache: Path) -> list[Path]:
 # ---- the real sets -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "digits"])
+def test_sizes_are_told_without_loading_and_are_those_of_the_loaded_set(name, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "load", None)
+        told = data.sizes(name)
+    if data.available(name):
+        loaded = data.load(name, CPU)
+        assert told == (len(loaded.y_train), len(loaded.y_test))
+
+
 @pytest.mark.parametrize(("name", "published"), [("fashion-mnist", "FashionMNIST"), ("mnist", "MNIST")])
 def test_a_real_set_is_what_torchvision_reads(real_data, name, published):
     from torchvision import datasets

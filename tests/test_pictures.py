@@ -122,10 +122,12 @@ def test_a_tar_and_a_folder_of_the_same_pictures_are_the_same_set(named, cache, 
 def test_jpegs_are_named_as_what_they_are_beside_results_and_in_the_manifest(named):
     tarred(named / "cifar10-images.tar", files("JPEG"))
     assert data.label(NAME) == NAME, "what has not been decoded has no form yet"
+    assert data.sizes(NAME) == (50_000, 10_000), "as published"
     loaded = data.load(NAME, CPU)
     assert "read from JPEG-recompressed images" in loaded.note
     assert "20 to learn from and 10 for the test" in loaded.note
     assert data.label(NAME) == "cifar10 (JPEG-recompressed images, 20 and 10 of them)"
+    assert data.sizes(NAME) == (len(loaded.y_train), len(loaded.y_test)) == (20, 10)
     oracle = np.asarray(Image.open(io.BytesIO(packed(SEEN["train"][3, 1], "JPEG"))).convert("RGB"))
     assert torch.equal(loaded.x_train[7].view(3, 32, 32), torch.from_numpy(oracle.transpose(2, 0, 1).copy()))
 
