@@ -8,45 +8,41 @@
 PYTHON ?= python3
 PORT ?= 8501
 SHARE ?= 1
-BIN := .venv/bin
+PY := .venv/bin/python
 
-.PHONY: run classroom test bench reliability load gallery
+.PHONY: run classroom test bench reliability load gallery app tests
 
-run: .venv/app
+run: app
 	@echo "Gradient Lab: http://127.0.0.1:$(PORT)"
-	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true
+	@exec $(PY) -m streamlit run app.py --server.port $(PORT) --server.headless true
 
 # Without Streamlit's own greeting: it asks a server on the internet for this network's address.
-classroom: .venv/app
-	@exec $(BIN)/streamlit run app.py --server.port $(PORT) --server.headless true --server.address 0.0.0.0 \
+classroom: app
+	@exec $(PY) -m streamlit run app.py --server.port $(PORT) --server.headless true --server.address 0.0.0.0 \
 		--logger.hideWelcomeMessage true
 
-test: .venv/tests
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/load
-	$(BIN)/python -m pytest --reruns 1 tests/browser tests/load
+test: tests
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile --ignore tests/browser --ignore tests/load
+	$(PY) -m pytest --reruns 1 tests/browser tests/load
 
-bench: .venv/tests
-	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+bench: tests
+	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(PY) $$each || exit 1; done
 
-reliability: .venv/tests
-	$(BIN)/python -m tests.reliability --share $(SHARE)
+reliability: tests
+	$(PY) -m tests.reliability --share $(SHARE)
 
-load: .venv/tests
-	$(BIN)/python -m tests.reliability load
+load: tests
+	$(PY) -m tests.reliability load
 
-gallery: .venv/app
-	$(BIN)/python -m core gallery build
-	$(BIN)/python -m core gallery verify
+gallery: app
+	$(PY) -m core gallery build
+	$(PY) -m core gallery verify
 
-.venv/app: requirements.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Gradient Lab needs Python 3.11 or newer; set PYTHON=python3.12, say.")'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	touch $@
+app:
+	@$(PYTHON) -m core.setup
 
-.venv/tests: .venv/app tests/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
-	touch $@
+tests:
+	@$(PYTHON) -m core.setup --tests

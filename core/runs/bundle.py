@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, Field, ValidationError
 
 from core.device import MOST_THREADS
 from core.frames import Array, Recording
@@ -55,17 +55,10 @@ class BundleError(ValueError):
     """A run that cannot be taken out or in. Its message is one sentence for the reader."""
 
 
-def _not_ahead(when: datetime) -> datetime:
-    """Clocks may differ; but a run from next year would head every list until then."""
-    if not FIRST <= when <= datetime.now(UTC) + timedelta(days=1):
-        raise ValueError(f"it takes {FIRST:%Y} … now")
-    return when
-
-
 class Trained(BaseModel):
     """What a bundle is believed: when, on what and for how long its run was trained."""
 
-    created: Annotated[AwareDatetime, AfterValidator(_not_ahead)]
+    created: AwareDatetime
     wall_seconds: float = Field(ge=0, le=10**7, allow_inf_nan=False)
     device: str = Field(min_length=1, max_length=80)
     threads: int = Field(ge=1, le=MOST_THREADS)
@@ -181,6 +174,8 @@ def _trained(manifest: Manifest) -> Trained:
             f"This file cannot be imported: {clip(name)} = {value} is not possible ({first['msg'].lower()}); "
             f"{AT_THE_SOURCE}."
         ) from error
+    if objection := _misdated(trained.created, datetime.now(UTC)):
+        raise BundleError(f"This file cannot be imported: {objection}.")
     versions = {clip(package): clip(version, 80) for package, version in trained.versions.items()}
     return trained.model_copy(update={"device": clip(trained.device, 80), "versions": versions})
 
@@ -193,6 +188,27 @@ def _recording(frames: bytes) -> Recording:
 
 
 # ---- what may be wrong: without a full stop, "" where nothing is ---------------------------------------------------
+
+
+def _misdated(created: datetime, now: datetime) -> str:
+    """Clocks may differ by a day; but a run from next year would head every list until then."""
+    if now < FIRST:
+        return (
+            f"by the clock of this machine today is {now.date()}, before Gradient Lab was made; set this clock and "
+            "import the file again"
+        )
+    if created < FIRST:
+        return (
+            f"it says that it was trained on {created.date()}, before Gradient Lab was made; set the clock of the "
+            "machine that trained it, train it there again and export that run"
+        )
+    if created > now + timedelta(days=1):
+        return (
+            f"it says that it was trained on {created.date()}, and by the clock of this machine today is "
+            f"{now.date()}; set the clock that is wrong. If it is this one, import the file again; if it is that of "
+            "the machine that trained it, train it there again and export that run"
+        )
+    return ""
 
 
 def _too_long(size: int) -> str:

@@ -216,8 +216,8 @@ def test_a_manifest_that_names_another_file_is_refused(theirs, name):
     ("name", "value", "says"),
     [
         ("created", '"2026-01-01T00:00:00"', "created = "),  # of no time zone: sorting it would fail
-        ("created", '"9999-12-31T23:59:59-14:00"', "is not possible (value error, it takes 2026 … now)"),
-        ("created", '"0001-01-01T00:00:00+14:00"', "is not possible (value error, it takes 2026 … now)"),
+        ("created", '"9999-12-31T23:59:59-14:00"', "trained on 9999-12-31, and by the clock of this machine"),
+        ("created", '"0001-01-01T00:00:00+14:00"', "trained on 0001-01-01, before Gradient Lab was made"),
         ("wall_seconds", "NaN", "wall_seconds = nan is not possible"),
         ("wall_seconds", "Infinity", "wall_seconds = inf is not possible"),
         ("wall_seconds", "-1", "wall_seconds = -1.0 is not possible"),
@@ -392,6 +392,34 @@ def _unchecked(arrays) -> Recording:
         if name.endswith("/stack"):
             made._pictures[name.split("/")[1]] = list(enumerate(arrays[name]))
     return made
+
+
+def clock_says(monkeypatch, when):
+    """The clock of this machine, as an import reads it."""
+    stopped = type("Stopped", (datetime,), {"now": classmethod(lambda cls, zone: when)})
+    monkeypatch.setattr(bundle, "datetime", stopped)
+
+
+@pytest.mark.parametrize(
+    ("here", "trained", "says"),
+    [
+        # A machine without a battery for its clock begins in 1970: the other machine has done nothing wrong.
+        ("1970-01-01", "2026-05-01", ["of this machine today is 1970-01-01", "set this clock and import the file"]),
+        ("2026-04-01", "2026-05-01", ["trained on 2026-05-01", "today is 2026-04-01", "set the clock that is wrong"]),
+        ("2026-05-01", "1970-01-02", ["trained on 1970-01-02", "set the clock of the machine that trained it"]),
+        ("2026-05-01", "2026-05-01", []),
+        ("2026-05-01", "2026-05-02", []),  # zones, and clocks that nobody sets
+    ],
+)
+def test_a_wrong_clock_is_named_and_not_the_other_machine(theirs, ours, monkeypatch, here, trained, says):
+    clock_says(monkeypatch, datetime.fromisoformat(here).replace(tzinfo=UTC))
+    packed = forged(theirs, created=f"{trained}T00:00:00+00:00")
+    if says:
+        said = refusal(packed)
+        assert all(words in said for words in says)
+        assert "export it again where it was trained" not in said
+    else:
+        bundle.bring_in(packed, ours)
 
 
 def test_when_it_was_made_is_kept(theirs, ours):
