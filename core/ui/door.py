@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Literal, Self
 
+from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
+
 from core.knobs import clip
+from core.ui.cookies import Cookies
 
 Role = Literal["student", "teacher"]
 
@@ -25,6 +28,7 @@ CLASS_LENGTH, TEACHER_LENGTH = 6, 12  # characters of codes made here: 30 and 59
 CLASS_LEAST, TEACHER_LEAST, MOST = 4, 8, 64  # characters of codes that are given
 WITHIN = 60.0  # seconds for which a wrong code counts
 FROM_ONE, FROM_ALL = 10, 120  # wrong codes within that time, from one address and in all
+TICKET_KEPT = 12 * 3600  # seconds: a day at school
 
 CLASS_VARIABLE, TEACHER_VARIABLE = "GRADIENT_LAB_CLASS_CODE", "GRADIENT_LAB_TEACHER_CODE"
 
@@ -73,29 +77,42 @@ class Door:
 
     Args:
         codes: None: the door stands open.
-        clock: seconds that only grow.
+        clock: seconds that only grow, so that no ticket ends early where somebody sets this machine's time.
+        cookies: names of the cookies that browsers keep for this server.
 
     Attributes:
-        codes: as given.
+        codes, cookies: as given.
         pages: asker → how many pages that browser has open now; kept by the gate.
     """
 
-    def __init__(self, codes: Codes | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.codes = codes
+    def __init__(
+        self, codes: Codes | None, clock: Callable[[], float] = time.monotonic, cookies: Cookies | None = None
+    ) -> None:
+        self.codes, self.cookies = codes, cookies or Cookies()
         self.pages: Counter[str] = Counter()
         self._clock = clock
-        self._secret = secrets.token_bytes(32)  # of this start: a ticket of the last one opens nothing
+
+        class Signer(TimestampSigner):
+            def get_timestamp(self) -> int:
+                return int(clock())
+
+        self._tickets = URLSafeTimedSerializer(
+            secrets.token_bytes(32),  # of this start: a ticket of the last one opens nothing
+            salt="ticket",
+            signer=Signer,
+            signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
+        )
         self._wrong: deque[tuple[float, str]] = deque()  # when and from where, the oldest first; FROM_ALL at most
 
     @classmethod
-    def chosen(cls, given: Mapping[str, str], bound: str | None) -> Self:
+    def chosen(cls, given: Mapping[str, str], bound: str | None, cookies: Cookies | None = None) -> Self:
         """The door of a server that listens at `bound`: with codes unless that is this machine's own loopback.
 
         Raises:
             CodeError: the environment gives a code that cannot be used.
         """
         wanted = bool(given.get(CLASS_VARIABLE, "").strip())
-        return cls(Codes.chosen(given) if wanted or not is_loopback(bound or "") else None)
+        return cls(Codes.chosen(given) if wanted or not is_loopback(bound or "") else None, cookies=cookies)
 
     def guess(self, code: str, address: str) -> Role | None:
         """Whom the code lets in, None: nobody.
@@ -118,17 +135,22 @@ class Door:
         return "teacher" if teacher else "student"
 
     def ticket(self, role: Role) -> str:
-        """What a browser shows from now on instead of the code."""
-        return f"{role}.{hmac.new(self._secret, role.encode(), hashlib.sha256).hexdigest()}"
+        """Return what one browser shows from now on instead of the code: a ticket of its own, for `TICKET_KEPT`."""
+        return str(self._tickets.dumps([role, secrets.token_hex(8)]))
 
     def role(self, ticket: str) -> Role | None:
-        """Whose ticket it is; None: nobody's. Any text may be shown."""
+        """Return whose ticket it is, or None: nobody's, or one that has expired. Any text may be shown."""
         if self.codes is None:
             return "teacher"
-        shown = _digest(ticket)
-        roles: tuple[Role, ...] = ("student", "teacher")
-        found = [role for role in roles if hmac.compare_digest(shown, _digest(self.ticket(role)))]
-        return found[0] if found else None
+        try:
+            role, _ = self._tickets.loads(ticket, max_age=TICKET_KEPT)
+        except (BadData, UnicodeError):
+            return None
+        return "teacher" if role == "teacher" else "student"
+
+    def role_of(self, cookies: Mapping[str, str]) -> Role | None:
+        """Return the role of whoever shows these cookies."""
+        return self.role(self.cookies.shown_ticket(cookies))
 
     def _make_sure_of_patience(self, address: str) -> None:
         now = self._clock()

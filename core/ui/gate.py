@@ -5,7 +5,6 @@ Where the door has codes, nothing but a sign of life is answered to whoever has 
 """
 
 import json
-import re
 import secrets
 from collections.abc import Callable
 from html import escape
@@ -18,11 +17,9 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.ui.door import Door, Role, TooManyGuesses
+from core.ui.door import TICKET_KEPT, Door, Role, TooManyGuesses
 
-ASKER, TICKET = "gradient_lab_asker", "gradient_lab_ticket"  # cookies
-ASKER_ID = re.compile(r"[0-9a-f]{32}")
-ASKER_KEPT, TICKET_KEPT = 180 * 86400, 12 * 3600  # seconds: a term, a day at school
+CLIENT_KEPT = 180 * 86400  # seconds: a term
 
 DOOR = "/door"  # where somebody who is inside gives the teacher's code
 TEACHERS_PAGE = "/classroom"
@@ -68,7 +65,7 @@ class Gate:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         request, door = Request(scope, receive), self.door()
-        new = None if _asker(request) or not _is_page(request) else secrets.token_hex(16)
+        new = None if _client_id(request, door) or not _is_page(request) else secrets.token_hex(16)
 
         async def say(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -76,7 +73,7 @@ class Gate:
                 for name, value in CLASS_HEADERS.items() if door.codes else ():
                     headers.setdefault(name, value)
                 if new is not None:
-                    headers.append("Set-Cookie", _cookie(request, ASKER, new, ASKER_KEPT))
+                    headers.append("Set-Cookie", _cookie(request, door.cookies.client, new, CLIENT_KEPT))
             await send(message)
 
         answer = None if door.codes is None else await _at_the_door(request, door)
@@ -84,7 +81,7 @@ class Gate:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor, door = HTTPConnection(scope), self.door()
-        asker = _asker(visitor)
+        asker = _client_id(visitor, door)
         if door.codes is not None and not _may_connect(visitor, door):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
@@ -100,7 +97,7 @@ class Gate:
 
 async def _at_the_door(request: Request, door: Door) -> Response | None:
     """What whoever asks for something is told instead; None: they may have it."""
-    path, role = request.scope["path"], _role(request, door)
+    path, role = request.scope["path"], door.role_of(request.cookies)
     if path == OPEN:
         return None
     given = dict(_query(request)).get("code")
@@ -149,7 +146,7 @@ def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Respo
         where = TEACHERS_PAGE if found == "teacher" else "/"
     answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})
     best: Role = "teacher" if "teacher" in (found, role) else "student"  # a teacher may scan what students scan
-    answer.headers.append("Set-Cookie", _cookie(request, TICKET, door.ticket(best), TICKET_KEPT))
+    answer.headers.append("Set-Cookie", _cookie(request, door.cookies.ticket, door.ticket(best), TICKET_KEPT))
     return answer
 
 
@@ -164,7 +161,7 @@ def _query(request: Request) -> list[tuple[str, str]]:
 
 def _may_connect(visitor: HTTPConnection, door: Door) -> bool:
     """Whether a page may open its socket: with a ticket, from a page of this very server, and while there is room."""
-    role = _role(visitor, door)
+    role = door.role_of(visitor.cookies)
     if role is None:
         return False
     origin = visitor.headers.get("origin")
@@ -179,21 +176,15 @@ def _may_connect(visitor: HTTPConnection, door: Door) -> bool:
 
 def _crowd(visitor: HTTPConnection, door: Door) -> str:
     """The sentence for whoever may open no more pages, "" where there is room."""
-    if door.pages[_asker(visitor)] >= MOST_PAGES_EACH:
+    if door.pages[_client_id(visitor, door)] >= MOST_PAGES_EACH:
         return f"This browser has {MOST_PAGES_EACH} pages open, as many as one may have; close some and come back."
     if door.pages.total() >= MOST_PAGES:
         return f"{MOST_PAGES} pages are open on this server, as many as it takes; come back when others have left."
     return ""
 
 
-def _role(visitor: HTTPConnection, door: Door) -> Role | None:
-    return door.role(visitor.cookies.get(TICKET, ""))
-
-
-def _asker(visitor: HTTPConnection) -> str:
-    """The name that this browser was given; "" if it has none."""
-    said = visitor.cookies.get(ASKER, "")
-    return said if ASKER_ID.fullmatch(said) else ""
+def _client_id(visitor: HTTPConnection, door: Door) -> str:
+    return door.cookies.client_id(visitor.cookies)
 
 
 def _is_page(request: Request) -> bool:

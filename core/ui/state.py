@@ -20,9 +20,9 @@ from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
 from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
+from core.ui.cookies import Cookies
 from core.ui.door import Door
-from core.ui.gate import ASKER, ASKER_ID, TICKET
-from core.ui.invitation import Invitation, invitation
+from core.ui.invitation import ADDRESS_VARIABLE, Invitation, invitation
 from core.ui.votes import Votes
 
 COMPARISON = ("lesson", "runs", "series")
@@ -47,7 +47,9 @@ def runner() -> Runner:
 @st.cache_resource(show_spinner=False)
 def door() -> Door:
     """The door of this server: it has codes where a network can reach it."""
-    return Door.chosen(os.environ, st.get_option("server.address"))
+    base_path, address = st.get_option("server.baseUrlPath"), os.environ.get(ADDRESS_VARIABLE, "").strip()
+    names = Cookies.of(st.get_option("server.port"), base_path, address)
+    return Door.chosen(os.environ, st.get_option("server.address"), names)
 
 
 @st.cache_resource(show_spinner=False)
@@ -78,8 +80,8 @@ def gatherer() -> Gatherer:
 
 def asker() -> str:
     """Who is pressing the buttons: a random name that this browser keeps, or, without cookies, this session's."""
-    kept = cookies().get(ASKER, "")
-    return kept if ASKER_ID.fullmatch(kept) else str(st.session_state.setdefault("asker", secrets.token_hex(8)))
+    kept = door().cookies.client_id(cookies())
+    return kept or str(st.session_state.setdefault("asker", secrets.token_hex(8)))
 
 
 def short_name(of: str) -> str:
@@ -89,7 +91,7 @@ def short_name(of: str) -> str:
 
 def teacher() -> bool:
     """Whether whoever looks may do what only the teacher may: with a ticket, or at the server's own machine."""
-    return door().role(cookies().get(TICKET, "")) == "teacher"
+    return door().role_of(cookies()) == "teacher"
 
 
 def may_stop(run: Run) -> bool:

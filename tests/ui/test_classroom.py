@@ -21,7 +21,6 @@ from core.runs.store import Store, StoreError
 from core.ui import state
 from core.ui.class_sweep import Found, Gatherer
 from core.ui.door import Codes
-from core.ui.gate import ASKER, TICKET
 from tests.ui.opened import LONG, by_link, knobs_on, lesson_page, unfolded
 
 pytestmark = pytest.mark.usefixtures("server")
@@ -48,7 +47,7 @@ def class_is_open(monkeypatch, shown):
     state.invited.clear()
 
     def enter(role):
-        shown[TICKET] = state.door().ticket(role)
+        shown[state.door().cookies.ticket] = state.door().ticket(role)
 
     yield enter
     state.door.clear()
@@ -95,7 +94,7 @@ def test_the_teacher_sees_how_the_class_gets_in(class_is_open):
 def test_nobody_else_sees_or_does_anything_there(class_is_open, shown, ticket):
     class_is_open("student")
     if ticket != "student":
-        shown[TICKET] = ticket
+        shown[state.door().cookies.ticket] = ticket
     at = teachers_page()
     assert not at.exception
     assert 'href="door"' in words(at)
@@ -136,7 +135,7 @@ def test_a_pause_answers_students_with_a_sentence_and_leaves_the_teacher_and_wha
 
 def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(class_is_open, shown):
     class_is_open("teacher")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     long = {"nets": "1000", "epochs": "50"}
     first, second = train({**long, "seed": "1"}, "b" * 32), train({**long, "seed": "2"}, "a" * 32)
     waiting = [train({**long, "seed": str(seed)}, "c" * 32) for seed in (3, 4)]
@@ -191,7 +190,7 @@ def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
     class_is_open("student")
     answers = RELU.predict.answers
     for asker, answer in (("a", answers[0]), ("b", answers[0]), ("c", answers[2])):
-        shown[ASKER] = asker * 32
+        shown[state.door().cookies.client] = asker * 32
         at = lesson_page("dying-relu")
         assert predictions(at).value is None
         predictions(at).set_value(answer)
@@ -200,7 +199,7 @@ def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
     assert predictions(lesson_page("dying-relu")).value == answers[2], "it outlives a reload"
 
     class_is_open("teacher")
-    shown[ASKER] = "d" * 32
+    shown[state.door().cookies.client] = "d" * 32
     teacher = lesson_page("dying-relu")
     assert not teacher.exception
     assert "3 answers so far" in words(teacher)
@@ -210,7 +209,7 @@ def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
     assert counts == list(zip(map(escape, answers), ("2", "0", "1", "0"), strict=True))
     teacher.button(key="dying-relu/ask").click().run()
     assert "0 answers so far" in words(teacher)
-    shown[ASKER] = "c" * 32
+    shown[state.door().cookies.client] = "c" * 32
     assert predictions(lesson_page("dying-relu")).value is None
 
 
@@ -227,7 +226,7 @@ def test_at_its_own_machine_there_is_no_class_to_predict():
 
 
 def test_who_reloads_is_the_same_asker_and_twenty_tabs_are_one(shown):
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     at = lesson_page("dying-relu", nets="1000", epochs="50")
     at.button(key="run").click().run()
     run = state.runner().live()[0]
@@ -241,13 +240,13 @@ def test_who_reloads_is_the_same_asker_and_twenty_tabs_are_one(shown):
 @pytest.mark.parametrize("cookie", ["", "short", "A" * 32, "a" * 33, "../../etc/passwd", "command line"])
 def test_a_name_that_the_gate_did_not_give_is_none(shown, cookie, monkeypatch):
     monkeypatch.setattr(state, "st", SimpleNamespace(session_state={}))
-    shown[ASKER] = cookie
+    shown[state.door().cookies.client] = cookie
     assert state.asker() == state.asker() != cookie, "it has one for this session"
 
 
 def test_who_did_not_ask_for_a_run_may_join_it_but_not_stop_it(class_is_open, shown):
     class_is_open("student")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     long = {"nets": "1000", "epochs": "50"}
     run = train(long, "b" * 32)
     at = lesson_page("dying-relu", run=run.key, **long)
@@ -261,7 +260,7 @@ def test_who_did_not_ask_for_a_run_may_join_it_but_not_stop_it(class_is_open, sh
     assert at.button(key="stop").disabled
     assert not at.button(key="run").disabled, "it can be asked for anew"
     class_is_open("teacher")
-    shown[ASKER] = "c" * 32
+    shown[state.door().cookies.client] = "c" * 32
     teacher = lesson_page("dying-relu", run=run.key, **long)
     teacher.button(key="stop").click().run()
     assert state.runner().wait(run, LONG)
@@ -270,7 +269,7 @@ def test_who_did_not_ask_for_a_run_may_join_it_but_not_stop_it(class_is_open, sh
 
 def test_who_is_sent_away_is_told_so(class_is_open, shown):
     class_is_open("student")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     first = train({"nets": "1000", "epochs": "50", "seed": "1"}, "b" * 32)
     at = lesson_page("dying-relu", nets="1000", epochs="50", seed="2")
     at.button(key="run").click().run()
@@ -441,7 +440,7 @@ def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_ope
     class_is_open("student")
     seen = {}
     for asker in "abcda":
-        shown[ASKER] = asker * 32
+        shown[state.door().cookies.client] = asker * 32
         at = lesson_page("dying-relu", share=SHARE, hide="hunt", **SMALL)
         assert not at.exception
         assert "width" not in knobs_on(at, RELU)
@@ -458,14 +457,14 @@ def test_each_browser_takes_its_own_value_and_has_it_after_a_reload(class_is_ope
 
 def test_who_reloads_or_sends_the_own_link_on_stays_in_the_class(class_is_open, shown):
     class_is_open("student")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     at = lesson_page("dying-relu", share=SHARE, **SMALL)
     link = dict(at.query_params)
     at.select_slider(key="dying-relu/depth").set_value(5).run()
     assert dict(at.query_params) == link, "it says what all have in common"
     again = lesson_page("dying-relu", **at.query_params)
     assert again.select_slider(key="dying-relu/depth").value == 2
-    shown[ASKER] = "b" * 32
+    shown[state.door().cookies.client] = "b" * 32
     assert yours(lesson_page("dying-relu", **at.query_params)).startswith("width = 6")
 
 
@@ -473,7 +472,7 @@ def test_the_teacher_takes_no_value_away(class_is_open, shown):
     class_is_open("teacher")
     assert yours(lesson_page("dying-relu", share=SHARE)).startswith("width = 4")
     class_is_open("student")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     assert yours(lesson_page("dying-relu", share=SHARE)).startswith("width = 4")
 
 
@@ -497,7 +496,7 @@ def test_what_each_of_them_runs_fills_one_chart(class_is_open, shown):
     assert not empty.exception
     assert "**0 of 3** values, 0 runs" in words(empty)
     for asker in "abcd":
-        shown[ASKER] = asker * 32
+        shown[state.door().cookies.client] = asker * 32
         at = lesson_page("dying-relu", **link)
         at.button(key="run").click().run()
         assert not at.exception
@@ -537,7 +536,7 @@ def test_a_shared_knob_whose_usual_value_does_not_fit_reaches_the_class_with_all
     query = dict(parse_qsl(link.partition("?")[2]))
     del query["code"]
     class_is_open("student")
-    shown[ASKER] = "a" * 32
+    shown[state.door().cookies.client] = "a" * 32
     there = lesson_page("cnn-arithmetic", **query)
     assert not there.exception
     assert not there.warning

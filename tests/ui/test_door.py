@@ -1,5 +1,7 @@
 """Codes, who guesses at them, and tickets: what lets whom in, and what does not."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from core.ui.door import (
     ALPHABET,
     FROM_ALL,
     FROM_ONE,
+    TICKET_KEPT,
     WITHIN,
     CodeError,
     Codes,
@@ -97,11 +100,32 @@ def test_no_text_but_a_ticket_is_one(text):
     assert Door(Codes("tulip", "rembrandt")).role(text) is None
 
 
-def test_a_ticket_is_of_one_role_and_of_one_start(door):
-    student, teacher = door.ticket("student"), door.ticket("teacher")
-    assert (door.role(student), door.role(teacher)) == ("student", "teacher")
-    assert door.role(student.replace("student", "teacher")) is None
-    assert Door(door.codes).role(teacher) is None
+@pytest.mark.parametrize("role", ["student", "teacher"])
+def test_a_ticket_is_of_one_role_of_one_start_and_of_one_browser(door, role):
+    ticket = door.ticket(role)
+    assert door.role(ticket) == role
+    assert Door(door.codes).role(ticket) is None, "another start"
+    assert len({door.ticket(role) for _ in range(100)}) == 100, "each its own"
+    for at in range(len(ticket)):
+        for changed in (ticket[:at] + ticket[at + 1 :], ticket[:at] + "." + ticket[at:]):
+            assert door.role(changed) is None
+
+
+def test_a_ticket_expires_on_the_server_whatever_the_browser_keeps(door, clock):
+    clock.now = 100.0
+    tickets = {role: door.ticket(role) for role in ("student", "teacher")}
+    clock.now += TICKET_KEPT
+    assert all(door.role(ticket) == role for role, ticket in tickets.items())
+    clock.now += 1
+    assert [door.role(ticket) for ticket in tickets.values()] == [None, None]
+
+
+@pytest.mark.parametrize("step", [-86400.0, -2.0, 86400.0])
+def test_a_ticket_is_of_use_though_somebody_sets_this_machines_clock(monkeypatch, step):
+    door = Door(Codes("tulip", "rembrandt"))
+    ticket, now = door.ticket("student"), time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step)
+    assert door.role(ticket) == "student"
 
 
 def test_after_ten_wrong_codes_an_address_waits_and_even_the_right_one_is_not_looked_at(door, clock):

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.ui.door import FROM_ONE, Codes, Door
-from core.ui.gate import ASKER, ASKER_ID, MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, TICKET, Gate
+from core.ui.cookies import CLIENT_ID, Cookies
+from core.ui.door import FROM_ONE, TICKET_KEPT, Codes, Door
+from core.ui.gate import MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, Gate
 
 PAGE = {"accept": "text/html,*/*"}
 NAME = "ab" * 16
 CODES = Codes("tulip", "rembrandt")
+COOKIES = Cookies.of(8501)
+CLIENT, TICKET = COOKIES.client, COOKIES.ticket
 INSIDE = ["/", "/dropout", "/_stcore/stream", "/_stcore/host-config", "/_stcore/upload_file/a/b", "/api/runs/abcd",
           "/api/compare", "/assets/1/player.js", "/static/x.js", "/component/x", "/media/x", "/_stcore/health/",
           "/_STCORE/health", "//_stcore/health", "/_stcore/agent/interact"]  # fmt: skip
@@ -50,8 +53,9 @@ class Answer:
 
 
 class Server:
-    def __init__(self, codes=CODES):
-        self.app, self.door = App(), Door(codes)
+    def __init__(self, codes=CODES, cookies=COOKIES):
+        self.app, self.now = App(), 1000.0
+        self.door = Door(codes, lambda: self.now, cookies)
         self.gate = Gate(self.app, lambda: self.door)
 
     def ask(self, address="/", method="GET", kind="http", body=b"", scheme="http", client=("10.0.0.7", 1), **headers):
@@ -76,7 +80,7 @@ class Server:
         return Answer(sent)
 
     def cookie(self, role):
-        return f"{TICKET}={self.door.ticket(role)}; {ASKER}={NAME}"
+        return f"{self.door.cookies.ticket}={self.door.ticket(role)}; {self.door.cookies.client}={NAME}"
 
 
 @pytest.fixture
@@ -90,7 +94,7 @@ def server():
 def test_on_the_loopback_everything_passes_and_only_a_name_is_given():
     server = Server(codes=None)
     answer = server.ask("/dropout?code=anything", **PAGE)
-    assert (answer.status, answer.body, set(answer.cookies)) == (200, "inside", {ASKER})
+    assert (answer.status, answer.body, set(answer.cookies)) == (200, "inside", {CLIENT})
     assert {name for name, _ in answer.pairs} == {"content-type", "set-cookie"}
     assert server.ask("/_stcore/upload_file/a/b", "PUT").status == 200
     assert server.ask("/_stcore/stream", kind="websocket", origin="http://elsewhere").connected
@@ -98,19 +102,19 @@ def test_on_the_loopback_everything_passes_and_only_a_name_is_given():
 
 def test_a_browser_gets_a_name_with_its_first_page_and_keeps_it():
     server = Server(codes=None)
-    first = server.ask("/", **PAGE).cookies[ASKER]
-    assert ASKER_ID.fullmatch(first.value)
+    first = server.ask("/", **PAGE).cookies[CLIENT]
+    assert CLIENT_ID.fullmatch(first.value)
     assert (first["httponly"], first["samesite"], first["path"], first["secure"]) == (True, "Lax", "/", "")
     assert int(first["max-age"]) > 86400 * 100
-    assert server.ask("/", **PAGE).cookies[ASKER].value != first.value, "another browser, another name"
-    assert ASKER not in server.ask("/", cookie=f"{ASKER}={first.value}", **PAGE).cookies
-    assert ASKER not in server.ask("/api/compare", accept="*/*").cookies, "no page"
+    assert server.ask("/", **PAGE).cookies[CLIENT].value != first.value, "another browser, another name"
+    assert CLIENT not in server.ask("/", cookie=f"{CLIENT}={first.value}", **PAGE).cookies
+    assert CLIENT not in server.ask("/api/compare", accept="*/*").cookies, "no page"
 
 
 def test_over_tls_cookies_are_for_tls_alone(server):
     answer = server.ask("/?code=tulip", scheme="https", **PAGE)
     assert answer.cookies[TICKET]["secure"]
-    assert answer.cookies[ASKER]["secure"]
+    assert answer.cookies[CLIENT]["secure"]
 
 
 # --- with a class: nobody without a ticket ---------------------------------------------------------------------------
@@ -122,7 +126,7 @@ def test_without_a_ticket_nothing_reaches_the_app(server, path, method):
     answer = server.ask(path, method)
     assert answer.status in (401, 403)
     assert server.app.asked == []
-    assert not server.ask(path, kind="websocket", cookie=f"{ASKER}={NAME}").connected
+    assert not server.ask(path, kind="websocket", cookie=f"{CLIENT}={NAME}").connected
     assert server.app.asked == []
 
 
@@ -145,7 +149,7 @@ def test_a_person_gets_a_form_and_a_program_a_sentence(server):
         st.text(max_size=200),
         st.text(max_size=80).map(lambda text: f"{TICKET}={text}"),
         st.sampled_from(["student", "teacher"]).map(lambda role: f"{TICKET}={role}.{'0' * 64}; {TICKET}"),
-        st.text(max_size=40).map(lambda text: f'{TICKET}="{text}"; {ASKER}={text}; {ASKER}={"f" * 32}'),
+        st.text(max_size=40).map(lambda text: f'{TICKET}="{text}"; {CLIENT}={text}; {CLIENT}={"f" * 32}'),
     )
 )
 def test_no_cookie_but_a_ticket_opens_anything(cookie):
@@ -230,6 +234,54 @@ def test_no_link_leads_to_another_server(path, query):
 @pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "///evil.example", "/\\/evil.example"])
 def test_a_path_that_looks_like_another_server_stays_on_this_one(server, path):
     assert server.ask(f"{path}?code=tulip", **PAGE).headers["location"].startswith("/evil.example")
+
+
+# --- tickets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Cookies.of(8501), Cookies.of(8502)),
+        (Cookies.of(8501, "lab"), Cookies.of(8501)),
+        (Cookies.of(8501, "a"), Cookies.of(8501, "b")),
+        (Cookies.of(8501, "", "https://school.example/a"), Cookies.of(8501, "", "https://school.example/b")),
+    ],
+)
+def test_servers_of_one_host_share_a_browsers_jar_and_leave_each_other_alone(one, other):
+    servers, jar = (Server(cookies=one), Server(cookies=other)), {}
+    for server in servers:
+        for name, cookie in server.ask("/?code=tulip", **PAGE).cookies.items():
+            assert name.isascii()
+            assert name not in jar
+            jar[name] = cookie.value
+    shown = "; ".join(f"{name}={value}" for name, value in jar.items())
+    for server in servers:
+        answer = server.ask("/dropout", cookie=shown, **PAGE)
+        assert (answer.status, answer.cookies) == (200, {}), "still inside, and still the browser it was"
+    assert len({server.door.cookies.client_id(jar) for server in servers}) == 2
+
+
+def test_a_server_keeps_the_names_of_its_cookies_over_a_restart():
+    assert Cookies.of(8501, "lab", "https://school.example") == Cookies.of(8501, "lab", "https://school.example")
+
+
+def test_a_ticket_opens_nothing_once_its_day_is_over(server):
+    cookie = server.cookie("student")
+    server.now += TICKET_KEPT
+    assert server.ask("/", cookie=cookie, **PAGE).body == "inside"
+    server.now += 1
+    assert server.ask("/", cookie=cookie, **PAGE).status == 401
+    assert not server.ask(kind="websocket", cookie=cookie).connected
+
+
+def test_a_ticket_of_another_start_opens_nothing(server):
+    assert server.ask("/", cookie=Server().cookie("teacher"), **PAGE).status == 401
+
+
+def test_no_two_browsers_get_one_ticket(server):
+    tickets = [server.ask("/?code=tulip", **PAGE).cookies[TICKET].value for _ in range(20)]
+    assert len(set(tickets)) == 20
 
 
 # --- students and the teacher ----------------------------------------------------------------------------------------
