@@ -5,6 +5,7 @@
     python -m core script SLUG [--preset NAME] [--set knob=value ...]
     python -m core export KEY [--out FILE]
     python -m core import FILE ...
+    python -m core data list [--json]
     python -m core data get NAME
     python -m core gallery build [SLUG ...]
     python -m core gallery restate [SLUG ...]
@@ -18,6 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     bring.set_defaults(act=_import)
 
     sets = commands.add_parser("data", help="data sets").add_subparsers(required=True, metavar="ACTION")
+    here = sets.add_parser("list", help="which are on this machine, where, and how to bring the others")
+    here.add_argument("--json", action="store_true", help="as one JSON array")
+    here.set_defaults(act=_list_data)
     get = sets.add_parser("get", help="download a data set, or decode the pictures that lie here")
     get.add_argument("name", help=", ".join(data.NAMES))
     get.set_defaults(act=_get)
@@ -265,6 +270,17 @@ def _import(asked: argparse.Namespace) -> int:
             told = f"imported, trained on {run.device}" if new else "here already, left as it is"
             print(f"{path}: {run.lesson.title}, {run.lesson.name_of(run.knobs)}: {told} (run {run.key})")
     return 1 if refused else 0
+
+
+def _list_data(asked: argparse.Namespace) -> int:
+    found = data.statuses()
+    if asked.json:
+        print(json.dumps([asdict(each) for each in found], ensure_ascii=False))
+        return 0
+    for each in found:
+        held = "" if each.examples is None else "  {:,} to train on, {:,} to test on".format(*each.examples)
+        print(f"{each.name}{held}\n    {each.sentence}")
+    return 0
 
 
 def _get(asked: argparse.Namespace) -> int:

@@ -149,7 +149,14 @@ def available(name: str) -> bool:
     source = _source(name)
     if source.decoded:
         return _kept(name) is not None
-    return any(all(_size(folder / file.name) == file.bytes for file in source.files) for folder in _folders(source))
+    return bool(_whole_folders(source))
+
+
+def _whole_folders(source: Source) -> list[Path]:
+    """The folders where every file of a set lies at its size."""
+    return [
+        folder for folder in _folders(source) if all(_size(folder / file.name) == file.bytes for file in source.files)
+    ]
 
 
 def undecoded(name: str) -> Path | None:
@@ -187,6 +194,65 @@ def sizes(name: str) -> tuple[int, int]:
     source = _source(name)
     kept = _kept(name) if source.decoded else None
     return source.counts if kept is None else (kept.counts[0], kept.counts[1])
+
+
+@dataclass(frozen=True)
+class Status:
+    """What this machine has of one set: what the page, the command line and start-up say of it.
+
+    Attributes:
+        name: as knobs and the command line spell it.
+        found: a run may begin at once.
+        undecoded: it lies here, and has to be decoded once before a run may begin.
+        where: the folder or file it lies in, or "embedded"; empty where it does not lie here.
+        examples: how many there are to train on, and to test on; None where that is not known.
+        message: one sentence that says what was found, and where it was looked for.
+        hint: what to do about it, an imperative without its full stop; empty where nothing is to be done.
+    """
+
+    name: str
+    found: bool
+    undecoded: bool
+    where: str
+    examples: tuple[int, int] | None
+    message: str
+    hint: str
+
+    @property
+    def sentence(self) -> str:
+        """The message and the hint as one sentence."""
+        return f"{self.message.removesuffix('.')}; {self.hint}." if self.hint else self.message
+
+
+def status(name: str) -> Status:
+    """What this machine has of the set called `name`; `DataError` where there is no such set."""
+    source = _source(name)
+    path = undecoded(name)
+    if available(name):
+        where = str(_kept_at(name)) if source.decoded else str(next(iter(_whole_folders(source))))
+        message = f"{name} comes with scikit-learn." if where == "embedded" else f"{name} is read from {where}."
+        return Status(name, True, False, where, sizes(name), message, "")
+    if path is not None:
+        return Status(
+            name,
+            False,
+            True,
+            str(path),
+            None,
+            f"{name} lies in {path} and has yet to be decoded, once, in half a minute.",
+            f"press “Decode it” on the page of the lesson, run {GET.format(name)}, or {WITHOUT}",
+        )
+    try:
+        load(name, torch.device("cpu"))
+    except DataError as error:
+        message, _, hint = str(error).removesuffix(".").partition("; ")
+        return Status(name, False, False, "", None, f"{message}.", hint)
+    return status(name)
+
+
+def statuses() -> list[Status]:
+    """The status of every set, in the order of `NAMES`."""
+    return [status(name) for name in NAMES]
 
 
 _loading = threading.Lock()

@@ -373,6 +373,29 @@ def test_a_run_may_fetch_a_set_unasked_only_into_the_cache(named, monkeypatch, c
     assert not data.may_download(TINY), "it is here"
 
 
+# ---- what is said of a set ---------------------------------------------------------------------------------------
+
+
+def test_status_says_what_is_here_and_what_to_do(named, cache):
+    digits = data.status("digits")
+    assert (digits.found, digits.where, digits.examples, digits.hint) == (True, "embedded", (1501, 296), "")
+    loaded = data.load("digits", CPU)
+    assert (len(loaded.y_train), len(loaded.y_test)) == digits.examples
+    missing = data.status(TINY)
+    assert (missing.found, missing.undecoded, missing.where, missing.examples) == (False, False, "", None)
+    assert missing.sentence == refusal(data.require, TINY)
+    assert str(named) in missing.message
+    assert "data get tiny" in missing.hint
+    folder = put(named)
+    here = data.status(TINY)
+    assert (here.found, here.where, here.hint) == (True, str(folder), "")
+    assert here.sentence == here.message == f"tiny is read from {folder}."
+
+
+def test_the_status_of_every_set_is_told_in_their_order():
+    assert [each.name for each in data.statuses()] == list(data.NAMES)
+
+
 # ---- downloading, from a server on this machine ------------------------------------------------------------------
 
 

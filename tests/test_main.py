@@ -2,11 +2,12 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
+from core import data
 from core.__main__ import _claims_that_broke, main
 from core.device import cores
 from core.lessons import CURRICULUM, LESSONS
@@ -103,6 +104,18 @@ def test_a_lesson_without_a_script_ends_in_one_sentence_and_status_2(monkeypatch
     monkeypatch.setattr("core.__main__.has_script", lambda lesson: lesson.slug == "dropout")
     assert main(["script", "dying-relu"]) == 2
     assert capsys.readouterr().err == "dying-relu has no script; these lessons have one: dropout.\n"
+
+
+def test_data_list_says_of_each_set_what_the_page_says(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
+    assert main(["data", "list", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == [json.loads(json.dumps(asdict(each))) for each in data.statuses()]
+    assert {each["name"]: each["found"] for each in told} == dict.fromkeys(data.NAMES, False) | {"digits": True}
+    assert main(["data", "list"]) == 0
+    text = capsys.readouterr().out
+    assert all(each.sentence in text for each in data.statuses())
+    assert "digits  1,501 to train on, 296 to test on" in text
 
 
 def test_missing_data_ends_in_one_sentence_and_status_2(monkeypatch, tmp_path, capsys):
