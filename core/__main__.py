@@ -19,7 +19,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.places import gallery_to_write
 from core.runs import bundle
+from core.runs.agreement import disagreement, stated
 from core.runs.bundle import BundleError
 from core.runs.engines import EngineError, InThread
-from core.runs.packing import plain_facts
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull, Runner
 from core.runs.store import Store, StoreError
@@ -367,11 +367,11 @@ def _claims_that_broke(run: Run) -> list[str]:
     A run that re-creates a notebook's mistake may break a claim: that is what it is there for.
     """
     where, preset = f"{run.lesson.slug}/{run.key}", run.lesson.preset_of(run.knobs)
-    anew = list(run.lesson.claims(run.knobs, run.recording))
-    failing = [claim for claim in anew if claim.holds is False and preset in MUST_HOLD]
+    anew = replace(run, manifest=None)  # so that nothing is read where it can be computed
+    failing = [claim for claim in anew.claims if claim.holds is False and preset in MUST_HOLD]
     broken = [f"{where}: does not hold: {claim.sentence}: {claim.measured}" for claim in failing]
-    if anew != run.claims or plain_facts(run.lesson.facts(run.knobs, run.recording)) != run.facts:
-        broken.append(f"{where}: its frames no longer give the facts or claims that it carries; restate it.")
+    if changed := disagreement(stated(run), stated(anew)):
+        broken.append(f"{where}: its frames no longer give the facts or claims that it carries: {changed}; restate it.")
     return broken
 
 

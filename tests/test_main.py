@@ -232,6 +232,28 @@ def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch
     assert "KeyError: 'a new curve'; build it again." in capsys.readouterr().err
 
 
+def test_last_digits_as_another_processor_computes_them_are_no_problem_and_verdicts_are(monkeypatch, capsys):
+    lesson = LESSONS["dying-relu"]
+    knobs, said = lesson.shrunk(lesson.presets["Classroom"]), lesson.facts
+    monkeypatch.setitem(vars(lesson), "presets", {"Classroom": knobs})  # the dataclass is frozen, its dictionary is not
+    assert main(["gallery", "build", "dying-relu"]) == 0
+    for factor, problems in ((1 + 1e-12, 0), (1 + 1e-6, 1)):
+
+        def elsewhere(*run, factor=factor):
+            return {name: value and value * factor for name, value in said(*run).items()}
+
+        monkeypatch.setitem(vars(lesson), "facts", elsewhere)
+        assert main(["gallery", "verify"]) == problems
+        captured = capsys.readouterr()
+        assert f"1 runs verified, {problems} problems" in captured.out
+    assert "the fact born_dead_fraction was" in captured.err
+    monkeypatch.setitem(vars(lesson), "facts", said)
+    claims = lesson.claims
+    monkeypatch.setitem(vars(lesson), "claims", lambda *run: [replace(each, holds=None) for each in claims(*run)])
+    assert main(["gallery", "verify"]) == 1
+    assert "had holds" in capsys.readouterr().err
+
+
 def test_the_gallery_that_ships_is_whole_and_its_claims_hold(monkeypatch, capsys):
     monkeypatch.delenv("GRADIENT_LAB_CACHE")
     assert main(["gallery", "verify"]) == 0, capsys.readouterr().err

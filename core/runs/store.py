@@ -17,7 +17,6 @@ Reading needs no lock: a run's folder appears and goes by one rename, and its ma
 written and what goes to make room for it: `core.runs.keeping`.
 """
 
-import json
 import logging
 import math
 import re
@@ -32,13 +31,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from core import places
 from core.frames import Recording
 from core.knobs import KnobError, Knobs
 from core.lesson import AnyLesson, Facts
+from core.runs.agreement import disagreement, stated
 from core.runs.files import Files, Stamp
 from core.runs.keeping import INTERRUPTED, JOBS, MANIFEST, PARTIAL, Full, Keeper, StoreError, quota
 from core.runs.packing import (
@@ -47,7 +46,6 @@ from core.runs.packing import (
     Damaged,
     Foreign,
     pack,
-    plain_facts,
     record,
     seal,
     unpack,
@@ -299,7 +297,7 @@ class Store(Keeper):
             versions=dict(versions),
             data=data,
             frames=len(run.recording),
-            **_said_of(run),
+            **stated(run),
             imported=imported,
         )
         root = self.runs if gallery is None else gallery
@@ -327,8 +325,9 @@ class Store(Keeper):
         """Let the lesson of now say what the frames in `folder` show; the new key, None where nothing has changed.
 
         Its frames stay, byte for byte, with everything that is said of where they come from; facts and claims are
-        computed from them anew. Where the lesson has got knobs since, the run has their defaults and a new key: were
-        its numbers others with these, the lesson's revision would have been raised.
+        computed from them anew, and the stored ones stay where these differ by no more than processors do. Where the
+        lesson has got knobs since, the run has their defaults and a new key: were its numbers others with these, the
+        lesson's revision would have been raised.
 
         Raises `Foreign` or `Damaged` where it is no run of the lesson's revision, `StoreError` where the disk fails.
         """
@@ -342,7 +341,9 @@ class Store(Keeper):
                 raise Damaged("it lies in the folder of another run")
             frames = self._read_recording(folder, before)
             run = Run(lesson, knobs, lesson.key(knobs), recording=frames, state=State.DONE)
-            now = {"key": run.key, "knobs": run.knobs.model_dump(mode="json"), **_said_of(run)}
+            now = {"key": run.key, "knobs": run.knobs.model_dump(mode="json")}
+            if disagreement(before.model_dump(include={"facts", "claims"}), said := stated(run)):
+                now |= said
             after = before.model_copy(update=now)
             if after == before:
                 return None
@@ -664,13 +665,6 @@ def _frames_of(manifest: Manifest) -> tuple[str, FileRecord]:
     if len(found) != 1 or not FRAMES.fullmatch(found[0][0]) or not 0 <= found[0][1].size <= MOST_ARRAYS:
         raise Damaged("run.json names other files than frames.npz")
     return found[0]
-
-
-def _said_of(run: Run) -> dict[str, Any]:
-    """What its lesson says of a run's frames, as a manifest holds it."""
-    # By way of JSON, since lessons compare NumPy numbers and get NumPy's own kind of truth.
-    claims = json.loads(json.dumps([claim.plain() for claim in run.claims], default=np.generic.item))
-    return {"facts": plain_facts(run.facts), "claims": claims}
 
 
 def _stored_run(listed: Listed, recording: Recording) -> Run:

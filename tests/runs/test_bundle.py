@@ -17,6 +17,7 @@ from core.frames import Recording
 from core.lessons import LESSONS
 from core.places import GALLERY, ROOT
 from core.runs import bundle, packing
+from core.runs.agreement import disagreement, stated
 from core.runs.bundle import BundleError
 from core.runs.run import Run
 from core.runs.runner import Runner
@@ -89,7 +90,7 @@ def test_every_run_of_the_gallery_can_go_to_another_server(tmp_path):
         found, new = bundle.bring_in(bundle.export(run), other)
         assert new
         assert packing.pack(found.recording.arrays()) == packing.pack(run.recording.arrays())
-        assert (found.facts, found.claims) == (run.facts, run.claims)
+        assert disagreement(stated(run), stated(found)) == ""  # computed here, perhaps on another kind of processor
         assert not run.imported
 
 

@@ -233,6 +233,20 @@ def test_a_run_is_restated_from_the_frames_that_it_has(tmp_path):
     assert not store.verify(store.runs)
 
 
+@pytest.mark.parametrize(("factor", "changed"), [(1 + 1e-12, False), (1 - 1e-12, False), (1 + 1e-6, True)])
+def test_last_digits_as_another_processor_computes_them_restate_nothing(tmp_path, factor, changed):
+    run = commit(store_at(tmp_path), trained())
+    folder = folder_of(store_at(tmp_path), run)
+    before = (folder / "run.json").read_bytes()
+
+    def elsewhere(knobs, recording):
+        return {name: value and value * factor for name, value in LESSON.facts(knobs, recording).items()}
+
+    store = Store(tmp_path / "cache", [], later(facts=elsewhere), QuickFiles())
+    assert store.restate(folder) == (run.key if changed else None)
+    assert ((folder / "run.json").read_bytes() != before) == changed
+
+
 def test_a_run_from_before_a_knob_was_added_gets_its_default_and_its_key(tmp_path):
     store, run = store_at(tmp_path), trained(seed=4)
     folder = folder_of(store, commit(store, run))
