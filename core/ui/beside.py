@@ -13,8 +13,9 @@ from core.frames import Array
 from core.knobs import spell
 from core.lesson import Facts, parts_of
 from core.runs.run import Run
+from core.stats import CANNOT_TELL, Estimate, independent, paired
 
-SAME, APART, OVERLAP = "same", "apart", "overlap: no real difference"
+SAME = "same"
 NOT_HERE = "–"  # a fact that this run does not have at all, as of a net that it did not train
 
 
@@ -26,15 +27,21 @@ class Cell:
         value: "none" is a number that this run does not have ("never").
         difference: to the first run, with its sign; "" where there is none to tell.
         spread: the lowest and the highest over its seeds; "" where it has one or none.
-        verdict: whether the seeds of this run and of the first one lie apart.
-        chance: how often they would although nothing differs; None where there is no verdict.
+        estimate: by how much the seeds of this run lie above those of the first one; None where one of them has none.
     """
 
     value: str
     difference: str = ""
     spread: str = ""
-    verdict: str = ""
-    chance: float | None = None
+    estimate: Estimate | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the estimate says, with its interval; "" where there is none."""
+        if self.estimate is None:
+            return ""
+        ends = " … ".join(_signed(end) for end in (self.estimate.low, self.estimate.high))
+        return f"{self.estimate.direction or CANNOT_TELL} (95 % interval {ends})"
 
 
 Row = tuple[str, Sequence[str]]
@@ -66,7 +73,7 @@ def facts_beside(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
             if value is not None and other is not None:
                 cell = replace(cell, difference=_difference(value, other))
             if first is not None and behind is not None and cell.difference != SAME:
-                cell = replace(cell, verdict=verdict(first, behind), chance=by_chance(len(first), len(behind)))
+                cell = replace(cell, estimate=_estimate(runs[0], first, run, behind))
             cells.append(cell)
         table.append((name, cells))
     return table
@@ -75,13 +82,19 @@ def facts_beside(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
 def explained(rows: Sequence[tuple[str, Sequence[Cell]]]) -> str:
     """What differences and verdicts in this table mean."""
     said = "Each difference is to A."
-    chances = [cell.chance for _, cells in rows for cell in cells if cell.chance is not None]
-    if chances:
+    if any(cell.estimate is not None for _, cells in rows for cell in cells):
         said += (
-            " Apart: the ranges over the seeds do not meet. Where only the seeds differ, chance does that at most "
-            f"once in {1 / max(chances):,.0f} comparisons."
+            " Where both runs have several seeds, the 95 % interval of the mean difference stands beside it. An "
+            f"interval that contains zero: {CANNOT_TELL}, which does not mean that there is no difference. Of twenty "
+            "comparisons between equal runs, one seems to show a difference all the same."
         )
     return said
+
+
+def _estimate(first: Run, values: Array, other: Run, others: Array) -> Estimate:
+    """The difference to the first run: pair by pair where equal repeats share their seeds, else group against group."""
+    same_seeds = getattr(first.knobs, "seed", None) == getattr(other.knobs, "seed", None)
+    return paired(others, values) if same_seeds and len(values) == len(others) else independent(others, values)
 
 
 def _cell(facts: Facts, name: str, behind: Array | None) -> Cell:
@@ -115,23 +128,6 @@ def seeds(run: Run, fact: str, value: float | None) -> Array | None:
     return None
 
 
-def verdict(first: Array, other: Array) -> str:
-    """What several seeds of each of two runs say of their difference.
-
-    "apart": every seed of the one lies above every seed of the other. Otherwise their ranges overlap, and a difference
-    of the means is no real one: other seeds may turn it round. `by_chance` says how often equal runs come out apart.
-    """
-    return APART if first.max() < other.min() or other.max() < first.min() else OVERLAP
-
-
-def by_chance(first: int, other: int) -> float:
-    """How often that many seeds and that many others lie apart although nothing differs: 0.1 for three and three.
-
-    All orders are then equally likely, and two of them have the one group whole before the other.
-    """
-    return 2 / math.comb(first + other, first)
-
-
 def short(value: float) -> str:
     """A number for a table: counts whole, the rest in four digits."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.4g}"
@@ -140,9 +136,12 @@ def short(value: float) -> str:
 def _difference(value: float, first: float) -> str:
     if math.isclose(value, first, rel_tol=1e-9, abs_tol=1e-12):
         return SAME
-    by = value - first
+    return _signed(value - first)
+
+
+def _signed(by: float) -> str:
     text = f"{abs(by):,.0f}" if float(by).is_integer() else f"{abs(by):.3g}"
-    return f"{'+' if by > 0 else '−'}{text}"
+    return f"{'−' if by < 0 else '+'}{text}"
 
 
 def _spread(values: Array | None) -> str:
