@@ -1,56 +1,184 @@
 """Which processor trains, what it is called, and how much of it training may take."""
 
 import ctypes
+import logging
 import math
 import os
 import sys
-from collections.abc import Iterator
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch.nn.functional import conv2d
 
 from core.knobs import clip
 
 CHOICES = ("auto", "cuda", "mps", "cpu")
+AUTO = ("cuda", "cpu")
+"""What "auto" chooses from, the quickest first. Apple's GPU is left out: it has no float64, which most lessons need."""
+
+TRIAL_TIMEOUT = 60.0  # seconds; a CUDA context and its first kernels take one to ten
 MOST_THREADS = 1024
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 MOST_KEPT_AT_ONCE = 2**25  # bytes, the most that malloc lets one set; larger blocks are rare and worth giving back
 QUOTA = Path("/sys/fs/cgroup/cpu.max")  # what a container may use of a larger machine: "200000 100000" is two cores
+
+log = logging.getLogger(__name__)
 
 
 class DeviceError(ValueError):
     """A device, or a number of threads, that cannot be had. Its message is one sentence for the reader."""
 
 
-def pick(name: str) -> torch.device:
-    """The device called `name`; "auto" takes the first there is of CUDA, MPS, CPU.
+@dataclass(frozen=True)
+class Devices:
+    """The devices that torch names.
 
-    Raises:
-        DeviceError: there is no such device, or not on this machine.
+    Attributes:
+        names: type of those that work → what it is called, the quickest first; the CPU is always among them.
+        broken: type of those that are listed and do not work → why, without a full stop.
     """
-    there = _there()
-    if name == "auto":
-        return torch.device(there[0])
-    if name not in CHOICES:
-        raise DeviceError(f"device = {clip(name)} is unknown; choose {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
-    if name not in there:
-        raise DeviceError(
-            f"device = {name} is not to be had on this machine, where torch finds {' and '.join(there)}; "
-            f"choose auto or {' or '.join(there)}."
-        )
-    return torch.device(name)
+
+    names: Mapping[str, str]
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    def pick(self, name: str) -> torch.device:
+        """The device called `name`; "auto" takes the first of `AUTO` that works.
+
+        Raises:
+            DeviceError: there is no such device, or it does not work here.
+        """
+        if name == "auto":
+            return torch.device(next(kind for kind in AUTO if kind in self.names))
+        if name not in CHOICES:
+            raise DeviceError(f"device = {clip(name)} is unknown; choose {', '.join(CHOICES[:-1])} or {CHOICES[-1]}.")
+        choices = f"choose auto or {' or '.join(self.names)}."
+        if name in self.broken:
+            raise DeviceError(f"device = {name} is listed by torch but does not work ({self.broken[name]}); {choices}")
+        if name not in self.names:
+            found = " and ".join(self.names)
+            raise DeviceError(f"device = {name} is not to be had on this machine, where torch finds {found}; {choices}")
+        return torch.device(name)
+
+    @property
+    def sentences(self) -> list[str]:
+        """A sentence for each device that is left out."""
+        return [f"{kind} is listed by torch but does not work ({why}); left out." for kind, why in self.broken.items()]
+
+
+def pick(name: str) -> torch.device:
+    """As `Devices.pick`, among the devices that work in this process."""
+    return working().pick(name)
+
+
+def working() -> Devices:
+    """The devices on which a small computation succeeds; each is tried once a process, which takes a GPU seconds.
+
+    That torch lists a GPU does not say that it works: the driver may be too old, its memory taken by somebody else, or
+    the build of torch may have no code for it. One that does not work is hidden from torch too, whose optimizers ask
+    for its stream even where they train on the CPU.
+    """
+    found = listed()
+    failures = {kind: why for kind in found.names if kind != "cpu" and (why := _trial(kind))}
+    names = {kind: describe(torch.device(kind)) for kind in found.names if kind not in failures}
+    devices = Devices(names, {**found.broken, **failures})
+    for kind, sentence in zip(devices.broken, devices.sentences, strict=True):
+        if kind not in _hidden:
+            log.warning("%s", sentence)
+        _hide(kind, devices.broken[kind])
+    return devices
+
+
+def listed() -> Devices:
+    """The devices that torch says there are, without using them: their types stand for their names."""
+    names, broken = {}, {}
+    for kind, module in _modules().items():
+        if module.is_available is _never:
+            broken[kind] = _hidden[kind]
+            continue
+        # A driver that is too old is a warning, and then "not available".
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                there = bool(module.is_available())
+            except Exception as error:
+                broken[kind] = reason(error)
+                continue
+        if there:
+            names[kind] = kind
+        elif said:
+            broken[kind] = reason(said[-1].message)
+    return Devices({**names, "cpu": "cpu"}, broken)
+
+
+def _modules() -> dict[str, Any]:
+    """Type of GPU → the part of torch that drives it, as far as this build of torch has it."""
+    found = {"cuda": getattr(torch, "cuda", None), "mps": getattr(torch.backends, "mps", None)}
+    return {kind: module for kind, module in found.items() if hasattr(module, "is_available")}
+
+
+_hidden: dict[str, str] = {}  # type of device → why torch is not to see it
+
+
+def _hide(kind: str, why: str) -> None:
+    _hidden[kind] = why
+    _modules()[kind].is_available = _never
+
+
+def _never() -> bool:
+    return False
 
 
 def describe(device: torch.device) -> str:
     """What stands beside a result: "NVIDIA H200", "Apple GPU", "CPU, 2 cores"."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        try:
+            return str(torch.cuda.get_device_name(device))
+        except Exception:  # it computes all the same
+            return "CUDA GPU"
     if device.type == "mps":
         return "Apple GPU"
     count = cores()
     return f"CPU, {count} core{'s' if count > 1 else ''}"
+
+
+@cache
+def _trial(kind: str) -> str:
+    """Why a device cannot compute, in a few words; "" where it can."""
+    said = [f"no answer within {TRIAL_TIMEOUT:.0f} s"]
+
+    def run() -> None:
+        try:
+            said[0] = "" if _computes(torch.device(kind)) else "it computes wrongly"
+        except Exception as error:
+            said[0] = reason(error)
+
+    trial = threading.Thread(target=run, name=f"trial of {kind}", daemon=True)  # one that hangs holds up nobody
+    trial.start()
+    trial.join(TRIAL_TIMEOUT)
+    return said[0]
+
+
+def _computes(device: torch.device) -> bool:
+    """Whether a product, a convolution and a sum come out right; each is a library of its own on a GPU."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a card that is too old: the computation says it
+        ones = torch.ones(8, 8, device=device)
+        product = (ones @ ones).sum()  # 8 · 8 · 8
+        image = conv2d(ones.view(1, 1, 8, 8), torch.ones(1, 1, 3, 3, device=device)).sum()  # 6 · 6 · 9
+        return (float(product.cpu()), float(image.cpu())) == (512.0, 324.0)
+
+
+def reason(error: object) -> str:
+    """The first line of what an error or a warning says, shortened, without a full stop."""
+    first = " ".join((str(error).strip() or type(error).__name__).split("\n", 1)[0].split())
+    return clip(first, 160).rstrip(".:")
 
 
 def cores() -> int:
@@ -120,13 +248,3 @@ def _glibc() -> Any:
         return None
     libc = ctypes.CDLL(None)
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
-
-
-def _there() -> list[str]:
-    """The devices of this machine, the quickest first."""
-    found = ["cpu"]
-    if torch.backends.mps.is_available():
-        found.insert(0, "mps")
-    if torch.cuda.is_available():
-        found.insert(0, "cuda")
-    return found

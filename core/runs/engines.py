@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from multiprocessing.connection import Pipe
@@ -28,7 +28,7 @@ import torch
 from core import device
 from core.cost import MOST_BYTES, Calibration, CostError, calibrate, spell_seconds
 from core.data import DataError
-from core.device import DeviceError
+from core.device import DeviceError, Devices
 from core.frames import Frame, FrameError
 from core.knobs import KnobError, Knobs, clip
 from core.lesson import AnyLesson
@@ -41,6 +41,7 @@ FAREWELL = 2.0  # seconds a process that hung up may take to end
 WATCH = 0.2  # seconds between two looks at how much a training process takes
 VERSIONS = ("torch", "numpy", "numba")
 NO_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)  # how torch says it without its own type
+MPS_LACKS = re.compile("mps|float64", re.IGNORECASE)  # how torch names what Apple's GPU cannot do
 SENTENCES = (KnobError, CostError, DataError, DeviceError)
 """Errors whose message is a sentence for the reader already."""
 
@@ -71,35 +72,46 @@ class Machine:
     """What training finds here.
 
     Attributes:
-        devices: type of device → what it is called; the best one and the CPU.
+        devices: type of device → what it is called; those that work, the CPU among them.
         calibrations: type of device → how quick it is.
         threads: that torch takes for training.
         versions: package → version; all on which a run's numbers may depend.
+        broken: type of device that is listed and does not work → why.
     """
 
     devices: Mapping[str, str]
     calibrations: Mapping[str, Calibration]
     threads: int
     versions: Mapping[str, str]
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def measured(cls) -> "Machine":
         """What this process finds; a tenth of a second for each device. Raises `DeviceError`."""
         threads = device.threads()
-        found = {each.type: each for each in (device.pick("auto"), torch.device("cpu"))}
+        found = device.working()
         versions = {"python": sys.version.split()[0]}
         for package in VERSIONS:
             try:
                 versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
                 continue
+        broken, calibrations = dict(found.broken), {}
         with device.taking_threads(threads):
-            return cls(
-                devices={kind: device.describe(each) for kind, each in found.items()},
-                calibrations={kind: calibrate(each) for kind, each in found.items()},
-                threads=threads,
-                versions=versions,
-            )
+            for kind in found.names:
+                try:
+                    calibrations[kind] = calibrate(torch.device(kind))
+                except Exception as error:
+                    if kind == "cpu":
+                        raise
+                    broken[kind] = device.reason(error)
+        names = {kind: name for kind, name in found.names.items() if kind in calibrations}
+        return cls(names, calibrations, threads, versions, broken)
+
+    @property
+    def found(self) -> Devices:
+        """Its devices, to pick from; while nothing is known of them, what torch lists."""
+        return Devices(self.devices, self.broken) if self.devices else device.listed()
 
 
 UNKNOWN = Machine(devices={}, calibrations={}, threads=0, versions={})
@@ -200,7 +212,7 @@ def trained(lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threadin
     except (GeneratorExit, Stopped):
         raise
     except BaseException as error:  # SystemExit too: no lesson may end the thread or process that serves all
-        raise EngineError(*_failure(lesson, step, error)) from error
+        raise EngineError(*_failure(lesson, step, error, where)) from error
 
 
 def _plain(frame: Frame) -> Frame:
@@ -213,15 +225,20 @@ def _plain(frame: Frame) -> Frame:
     return Frame(float(frame.step), curves, pictures, float(frame.progress))
 
 
-def _failure(lesson: AnyLesson, step: float | None, error: BaseException) -> tuple[str, str]:
+def _failure(lesson: AnyLesson, step: float | None, error: BaseException, device: torch.device) -> tuple[str, str]:
     """The sentence for the reader, and the trace for the log."""
     if isinstance(error, SENTENCES):
         return str(error), ""
     trace = "".join(traceback.format_exception(error))
     where = _reached(lesson, step)
+    said = clip(" ".join([type(error).__name__ + ":", *str(error).split("\n", 1)[0].split()]), 160).rstrip(".:")
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or NO_MEMORY.search(str(error)):
         return f"{lesson.title} ran out of memory {where}; choose fewer or smaller nets, or fewer examples.", trace
-    said = clip(" ".join([type(error).__name__ + ":", *str(error).split("\n", 1)[0].split()]), 160).rstrip(".:")
+    if device.type == "mps" and MPS_LACKS.search(str(error)):
+        return (
+            f"{lesson.title} cannot train on Apple's GPU, the device mps ({said}); choose the device auto or cpu.",
+            trace,
+        )
     return f"{lesson.title} failed {where} ({said}); turn a knob back, or press Run to try again.", trace
 
 

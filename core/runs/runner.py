@@ -16,11 +16,20 @@ from heapq import heapify, heappop, heappush
 import torch
 
 from core import data
-from core.cost import MOST_GPU_SECONDS, MOST_SECONDS, MOST_STUDENT_SECONDS, Calibration, check, limit, spell_seconds
-from core.device import pick
+from core.cost import (
+    MOST_GPU_SECONDS,
+    MOST_SECONDS,
+    MOST_STUDENT_SECONDS,
+    Calibration,
+    CostError,
+    check,
+    limit,
+    spell_seconds,
+)
+from core.device import DeviceError
 from core.knobs import Knobs, clip
 from core.lesson import AnyLesson
-from core.runs.engines import Engine, EngineError, Stopped
+from core.runs.engines import Engine, EngineError, Machine, Stopped
 from core.runs.run import Run, State
 from core.runs.store import Store, StoreError
 
@@ -198,10 +207,8 @@ class Runner:
             return self._saved(present)
         if not fresh and (stored := self.store.find(lesson, knobs)) is not None:
             return stored
-        where = pick(device)
-        recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
-        most = MOST_STUDENT_SECONDS if student else MOST_GPU_SECONDS if recipe else MOST_SECONDS
-        seconds = check(lesson.cost(knobs), self._calibration(where), most)
+        where = self._pick(device)
+        seconds = self._check(lesson, knobs, where, MOST_STUDENT_SECONDS if student else None)
         needed = lesson.dataset(knobs)
         if needed is not None:
             data.require(needed)
@@ -294,12 +301,12 @@ class Runner:
 
     def estimate(self, lesson: AnyLesson, knobs: Knobs, device: str = "auto") -> float:
         """The seconds that a run with these knobs would train. Raises `DeviceError`."""
-        return self._calibration(pick(device)).seconds(lesson.cost(knobs))
+        return self._calibration(self._pick(device)).seconds(lesson.cost(knobs))
 
     @property
     def calibration(self) -> Calibration:
         """How quick this machine's best device is; a guess until the engine has measured it."""
-        return self._calibration(pick("auto"))
+        return self._calibration(self._pick("auto"))
 
     def wait(self, run: Run, timeout: float | None = None) -> bool:
         """Wait until the run has ended, `timeout` seconds at most. Whether it has."""
@@ -383,6 +390,16 @@ class Runner:
             self._recent.popitem(last=False)
         self.changed.notify_all()
 
+    def _pick(self, name: str) -> torch.device:
+        """The device of that name where training takes place, which may find another than this process would."""
+        return self.engine.machine.found.pick(name)
+
+    def _check(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, most: float | None = None) -> float:
+        """The seconds that a run will take there; `CostError` where it takes too much."""
+        recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
+        usual = MOST_GPU_SECONDS if recipe else MOST_SECONDS
+        return check(lesson.cost(knobs), self._calibration(where), usual if most is None else most)
+
     def _calibration(self, where: torch.device) -> Calibration:
         return self.engine.machine.calibrations.get(where.type, Calibration())
 
@@ -446,6 +463,7 @@ class Runner:
         """Fill the run's recording."""
         run = job.run
         machine = self.engine.ready(job.stop)
+        self._settle(job, machine)
         try:
             self.store.begin(run)
         except StoreError as error:
@@ -460,6 +478,15 @@ class Runner:
                 with self.changed:
                     self.changed.notify_all()
         run.wall_seconds = run.seconds
+
+    def _settle(self, job: Job, machine: Machine) -> None:
+        """Choose its device anew: asked for before the engine knew them, it may be meant for one that does not work."""
+        run = job.run
+        try:
+            if (where := machine.found.pick(run.device)) != job.device:
+                job.device, job.seconds = where, self._check(run.lesson, run.knobs, where)
+        except (CostError, DeviceError) as error:
+            raise EngineError(str(error)) from error
 
     def _commit(self, run: Run, fresh: bool) -> tuple[Run, str]:
         """Put a run on disk. Returns the run that lies there now, and the sentence if none does."""

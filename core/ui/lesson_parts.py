@@ -145,7 +145,8 @@ def run_bar(lesson: AnyLesson, knobs: Knobs | None, shown: Run | None, refusal: 
         if shown is not None and live:
             stop_button(shown, STOP)
         if shown is not None:
-            st.caption(_what_is_shown(lesson, knobs, shown))
+            left_out = as_text(" ".join(state.runner().engine.machine.found.sentences))
+            st.caption(_what_is_shown(lesson, knobs, shown), help=left_out or None)
         if shown is not None and not live and len(shown.recording):
             st.page_link(compare, label="Compare with …", icon=COMPARE_ICON, query_params={"runs": shown.key})
 

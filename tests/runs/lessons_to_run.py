@@ -168,6 +168,8 @@ FAULTS = {
     "cuda-memory": raising(torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")),
     "cuda-memory-late": raising(RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be")),
     "cuda-assert": raising(RuntimeError(ASSERT)),
+    "mps-type": raising(TypeError("Cannot convert a MPS Tensor to float64 dtype as the MPS framework does not.")),
+    "mps-operator": raising(NotImplementedError("The operator 'aten::foo' is not currently implemented for MPS.")),
     "no-memory": raising(MemoryError()),
     "aborting": dying_by(signal.SIGABRT),
     "segfault": dying_by(signal.SIGSEGV),

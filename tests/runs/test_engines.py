@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from core import device
+from core.cost import Calibration
 from core.frames import Recording
 from core.places import ROOT
 from core.runs import engines
@@ -92,6 +93,60 @@ def eventually(holds) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+# What they find
+
+
+@pytest.fixture
+def broken_gpu(monkeypatch, tmp_path):
+    """Every process that starts from here on lists a GPU that does not work."""
+    (tmp_path / "sitecustomize.py").write_text(LISTS_A_GPU, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+LISTS_A_GPU = """
+import importlib.util, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "torch":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+        def exec_module(module):
+            load(module)
+            module.cuda.is_available = lambda: True
+        spec.loader.exec_module = exec_module
+        return spec
+
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def test_a_gpu_that_does_not_work_is_left_out_by_the_training_process(broken_gpu):
+    with closing(InProcess(HERE)) as engine:
+        machine = engine.ready(threading.Event())
+        assert list(machine.devices) == list(machine.calibrations) == ["cpu"]
+        assert list(machine.broken) == ["cuda"]
+        assert machine.found.pick("auto") == CPU
+        assert len(record(engine, "good")) == 5
+
+
+def test_a_device_that_fails_while_it_is_measured_is_left_out(monkeypatch):
+    def measured(where):
+        if where.type != "cpu":
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 4 MiB.\nGPU 0")
+        return Calibration()
+
+    found = device.Devices({"cuda": "NVIDIA H200", "cpu": "CPU, 2 cores"})
+    monkeypatch.setattr(device, "working", lambda: found)
+    monkeypatch.setattr(engines, "calibrate", measured)
+    machine = engines.Machine.measured()
+    assert machine.devices == {"cpu": "CPU, 2 cores"}
+    assert machine.broken == {"cuda": "CUDA out of memory. Tried to allocate 4 MiB"}
 
 
 # What they give
@@ -294,6 +349,15 @@ def test_the_sentence_comes_from_a_child_as_it_was_and_only_surprises_cost_the_p
         record(in_process, "failing")
     assert "in failing" in caught.value.details
     assert pid_of(in_process) != pid
+
+
+@pytest.mark.parametrize(("slug", "said"), [("mps-type", "TypeError: Cannot"), ("mps-operator", "Error: The operator")])
+def test_what_apples_gpu_cannot_do_ends_in_a_sentence_with_another_device(slug, said):
+    with pytest.raises(EngineError, match=f"^Tiny cannot train on Apple's GPU, the device mps .*{said}") as caught:
+        list(InThread().frames(LESSONS[slug], RunKnobs(), torch.device("mps"), threading.Event()))
+    assert str(caught.value).endswith("); choose the device auto or cpu.")
+    with pytest.raises(EngineError, match="turn a knob back"):
+        list(InThread().frames(LESSONS[slug], RunKnobs(), CPU, threading.Event()))
 
 
 @pytest.mark.parametrize(

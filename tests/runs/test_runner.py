@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from core.cost import Calibration, Cost, CostError
 from core.data import DataError
-from core.device import DeviceError
+from core.device import DeviceError, Devices
 from core.frames import Frame
 from core.runs import runner as runner_module
-from core.runs.engines import Engine, InProcess, InThread
+from core.runs.engines import UNKNOWN, Engine, InProcess, InThread, Machine
 from core.runs.run import Run, State
 from core.runs.runner import MOST_RECENT, MOST_WAITING, SHARE, Job, Line, QueueFull, Runner
 from core.runs.store import Store, StoreError
@@ -473,8 +473,8 @@ def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
     tmp_path, monkeypatch, device, seed, refused
 ):
     long = lesson("good", cost=lambda knobs: Cost(2 * 3600 * Calibration().flops, 1, 1, 1), for_gpu=("Classroom",))
-    monkeypatch.setattr("core.runs.runner.pick", lambda name: torch.device(device))
     runner = Runner(store_at(tmp_path, {"good": long}), InThread(), {"good": long})
+    monkeypatch.setattr(runner, "_pick", lambda name: torch.device(device))
     monkeypatch.setattr(runner, "_calibration", lambda where: Calibration())
     knobs = RunKnobs().model_copy(update={"seed": RunKnobs().seed + seed})
     try:
@@ -485,6 +485,49 @@ def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
             assert runner.submit(long, knobs).key == long.key(knobs)
     finally:
         runner.close()
+
+
+class Late(InThread):
+    """An engine that knows its devices only when it is to train: none but a CPU that works."""
+
+    def __init__(self) -> None:
+        self.machine, self.may_begin = UNKNOWN, threading.Event()
+
+    def warm(self) -> None:
+        """Learns nothing yet."""
+
+    def ready(self, stop):
+        self.may_begin.wait(PATIENCE)
+        self.machine = Machine({"cpu": "CPU"}, {"cpu": Calibration()}, 1, {}, {"cuda": "no driver"})
+        return self.machine
+
+
+@pytest.mark.parametrize(
+    ("asked", "most", "state", "error"),
+    [
+        ("auto", 60.0, State.DONE, ""),
+        ("cpu", 60.0, State.DONE, ""),
+        (
+            "cuda",
+            60.0,
+            State.FAILED,
+            "device = cuda is listed by torch but does not work (no driver); choose auto or cpu.",
+        ),
+        ("auto", 0.0, State.FAILED, "longer than"),
+    ],
+)
+def test_a_run_that_was_meant_for_a_gpu_that_does_not_work_trains_elsewhere(
+    tmp_path, monkeypatch, asked, most, state, error
+):
+    listed = Devices({"cuda": "cuda", "cpu": "cpu"})
+    monkeypatch.setattr("core.device.listed", lambda: listed)
+    with running(tmp_path, engine=Late()) as runner:
+        run = runner.submit(LESSONS["good"], RunKnobs(), device=asked)
+        monkeypatch.setattr(runner_module, "MOST_SECONDS", most)
+        runner.engine.may_begin.set()
+        assert ended(runner, run) is state
+        assert error in run.error
+        assert state is State.FAILED or run.device == "CPU"
 
 
 def test_a_lesson_that_the_engine_does_not_know_is_refused(tmp_path):
