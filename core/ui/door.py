@@ -1,4 +1,4 @@
-"""The door of a classroom: its codes, who guesses at them, and the ticket of whoever was let in. No Streamlit here.
+"""The door of a classroom: its codes, whom they let in, and the ticket of whoever was. No Streamlit here.
 
 Served to its own machine alone, the door stands open and whoever comes is the teacher. Served to a network it has two
 codes: the students' and the teacher's.
@@ -10,24 +10,26 @@ import ipaddress
 import re
 import secrets
 import time
-from collections import Counter, deque
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Literal, Self
+from urllib.parse import unquote_plus
 
 from itsdangerous import BadData, TimestampSigner, URLSafeTimedSerializer
 
 from core.knobs import clip
 from core.ui.cookies import Cookies
+from core.ui.throttle import Throttle
 
 Role = Literal["student", "teacher"]
 
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that is read for something else: no 0 and o, no 1, i and l
 CLASS_LENGTH, TEACHER_LENGTH = 6, 12  # characters of codes made here: 30 and 59 bits
 CLASS_LEAST, TEACHER_LEAST, MOST = 4, 8, 64  # characters of codes that are given
-WITHIN = 60.0  # seconds for which a wrong code counts
-FROM_ONE, FROM_ALL = 10, 120  # wrong codes within that time, from one address and in all
+DASHES = "\u2212\u30fc"  # the minus sign, and what a Japanese keyboard types for a hyphen: no punctuation to Unicode
+MAX_TYPED = 2000  # characters of what is read of an answer: a link with many knobs
 TICKET_KEPT = 12 * 3600  # seconds: a day at school
 
 CLASS_VARIABLE, TEACHER_VARIABLE = "GRADIENT_LAB_CLASS_CODE", "GRADIENT_LAB_TEACHER_CODE"
@@ -37,24 +39,30 @@ class CodeError(ValueError):
     """A code that cannot be used as one. Its message is one sentence for whoever starts the server."""
 
 
-class TooManyGuesses(RuntimeError):
-    """So many wrong codes that the next one is not even looked at.
+class WrongCode(ValueError):
+    """A code that lets nobody in.
 
     Attributes:
-        seconds: until one is looked at again.
+        late: whether it had to wait for its turn because of many wrong ones before it.
     """
 
-    def __init__(self, sentence: str, seconds: int) -> None:
-        super().__init__(sentence)
-        self.seconds = seconds
+    def __init__(self, late: bool) -> None:
+        super().__init__("That is not the code of this class; look again at what the teacher shows.")
+        self.late = late
 
 
 @dataclass(frozen=True)
 class Codes:
-    """What opens the door, and to whom."""
+    """What opens the door, and to whom.
+
+    Attributes:
+        students, teacher: the codes.
+        teacher_made: whether the teacher's was made here, and so is too long to be guessed at any pace.
+    """
 
     students: str
     teacher: str
+    teacher_made: bool = False
 
     @classmethod
     def chosen(cls, given: Mapping[str, str]) -> Self:
@@ -63,10 +71,9 @@ class Codes:
         Raises:
             CodeError: a code is too short or too long, or both are one.
         """
-        codes = cls(
-            _given(given, CLASS_VARIABLE, CLASS_LEAST) or made(CLASS_LENGTH),
-            _given(given, TEACHER_VARIABLE, TEACHER_LEAST) or made(TEACHER_LENGTH),
-        )
+        students = _given(given, CLASS_VARIABLE, CLASS_LEAST) or made(CLASS_LENGTH)
+        teacher = _given(given, TEACHER_VARIABLE, TEACHER_LEAST)
+        codes = cls(students, teacher or made(TEACHER_LENGTH), teacher_made=not teacher)
         if _plain(codes.students) == _plain(codes.teacher):
             raise CodeError(f"{CLASS_VARIABLE} and {TEACHER_VARIABLE} are the same; every student would be a teacher.")
         return codes
@@ -90,7 +97,7 @@ class Door:
     ) -> None:
         self.codes, self.cookies = codes, cookies or Cookies()
         self.pages: Counter[str] = Counter()
-        self._clock = clock
+        self._throttle = Throttle(slow=codes is not None and len(_plain(codes.students)) < CLASS_LENGTH)
 
         class Signer(TimestampSigner):
             def get_timestamp(self) -> int:
@@ -102,7 +109,6 @@ class Door:
             signer=Signer,
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},
         )
-        self._wrong: deque[tuple[float, str]] = deque()  # when and from where, the oldest first; FROM_ALL at most
 
     @classmethod
     def chosen(cls, given: Mapping[str, str], bound: str | None, cookies: Cookies | None = None) -> Self:
@@ -114,24 +120,32 @@ class Door:
         wanted = bool(given.get(CLASS_VARIABLE, "").strip())
         return cls(Codes.chosen(given) if wanted or not is_loopback(bound or "") else None, cookies=cookies)
 
-    def guess(self, code: str, address: str) -> Role | None:
-        """Whom the code lets in, None: nobody.
+    async def guess(self, code: str, address: str, client_id: str = "", role: Role | None = None) -> Role:
+        """Return whom the code lets in. It waits for its turn where many were wrong before: see `Throttle`.
 
         Args:
-            code: any text. Case, blanks and hyphens do not count.
+            code: any text, as it is typed or pasted: see `_typed`.
             address: whence it comes.
+            client_id: of the browser; "" if it has none.
+            role: of whoever gives it, if they are inside already.
 
         Raises:
-            TooManyGuesses: too many were wrong of late, from there or in all.
+            WrongCode: nobody.
+            NotChecked: too many codes are being tried to compare this one.
         """
         if self.codes is None:
             return "teacher"
-        self._make_sure_of_patience(address)
-        # Both are looked at whatever the first says, so that the time it takes tells nothing.
-        students, teacher = _same(code, self.codes.students), _same(code, self.codes.teacher)
-        if not students and not teacher:
-            self._wrong.append((self._clock(), address))
-            return None
+        typed = _typed(code)
+        if self.codes.teacher_made and _same(typed, self.codes.teacher):
+            return "teacher"
+        if role is not None and _same(typed, self.codes.students):  # who is inside learns nothing by it
+            return "student"
+        async with self._throttle.turn(address, client_id) as turn:
+            # Both are looked at whatever the first says, so that the time it takes tells nothing.
+            students, teacher = _same(typed, self.codes.students), _same(typed, self.codes.teacher)
+            if not students and not teacher:
+                turn.charge()
+                raise WrongCode(turn.waited)
         return "teacher" if teacher else "student"
 
     def ticket(self, role: Role) -> str:
@@ -151,16 +165,6 @@ class Door:
     def role_of(self, cookies: Mapping[str, str]) -> Role | None:
         """Return the role of whoever shows these cookies."""
         return self.role(self.cookies.shown_ticket(cookies))
-
-    def _make_sure_of_patience(self, address: str) -> None:
-        now = self._clock()
-        while self._wrong and self._wrong[0][0] <= now - WITHIN:
-            self._wrong.popleft()
-        own = [when for when, whence in self._wrong if whence == address]
-        if len(own) >= FROM_ONE:
-            raise _too_many(f"{len(own)} wrong codes came from this device", own[0] - now)
-        if len(self._wrong) >= FROM_ALL:
-            raise _too_many(f"{len(self._wrong)} wrong codes came in all", self._wrong[0][0] - now)
 
 
 def made(length: int) -> str:
@@ -184,19 +188,20 @@ def is_loopback(host: str) -> bool:
 
 def _given(given: Mapping[str, str], variable: str, least: int) -> str:
     code = given.get(variable, "").strip()
-    if code and not least <= len(_plain(code)) <= MOST:
-        raise CodeError(
-            f"{variable} has {len(_plain(code))} characters (blanks and hyphens do not count); "
-            f"it takes {least} … {MOST}; unset it to have one made."
-        )
     if not code.isprintable():
         raise CodeError(f"{variable} = {clip(code)} has characters that nobody can type; unset it to have one made.")
+    if code and not least <= len(_plain(code)) <= MOST:
+        raise CodeError(
+            f"{variable} has {len(_plain(code))} characters (blanks and punctuation do not count); "
+            f"it takes {least} … {MOST}; unset it to have one made."
+        )
     return code
 
 
-def _too_many(what: str, until: float) -> TooManyGuesses:
-    seconds = max(1, ceil(until + WITHIN))
-    return TooManyGuesses(f"{what} within a minute; try again in {seconds} seconds.", seconds)
+def _typed(text: str) -> str:
+    """Return the code in what somebody typed or pasted: where that is a link of a class, the code in it."""
+    link = re.search(r"[?&]code=([^&#\s]+)", text[:MAX_TYPED])
+    return unquote_plus(link[1]) if link else text
 
 
 def _same(one: str, other: str) -> bool:
@@ -204,7 +209,13 @@ def _same(one: str, other: str) -> bool:
 
 
 def _plain(code: str) -> str:
-    return re.sub(r"[\s-]", "", code[: 4 * MOST]).casefold()
+    """Return what counts of a code: letters, digits and symbols, in small and plain form.
+
+    Phones begin it with a capital, type it in full-width letters, end it with a dot, and put blanks and dashes of many
+    kinds into it.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", code[: 4 * MOST]).casefold())
+    return "".join(each for each in folded if unicodedata.category(each)[0] in "LMNS" and each not in DASHES)
 
 
 def _digest(text: str) -> bytes:

@@ -17,15 +17,17 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.ui.door import TICKET_KEPT, Door, Role, TooManyGuesses
+from core.ui.door import TICKET_KEPT, Door, Role, WrongCode
+from core.ui.throttle import NotChecked
 
+RETRY_AFTER = 3  # seconds until a code that was not checked may be given again
 CLIENT_KEPT = 180 * 86400  # seconds: a term
 
 DOOR = "/door"  # where somebody who is inside gives the teacher's code
 TEACHERS_PAGE = "/classroom"
 OPEN = "/_stcore/health"  # answers "ok"
 UPLOADS = "/_stcore/upload_file"
-MOST_BODY = 4096  # bytes of a form with a code
+MOST_BODY = 8192  # bytes of a form with a code, or with a link in its place
 MOST_PAGES, MOST_PAGES_EACH = 400, 30  # open at a time, in all and of one browser
 
 FORM = Template((Path(__file__).parent / "door.html").read_text(encoding="utf-8"))
@@ -102,7 +104,7 @@ async def _at_the_door(request: Request, door: Door) -> Response | None:
         return None
     given = dict(_query(request)).get("code")
     if request.method in ("GET", "HEAD") and given is not None:
-        return _let_in(request, door, given, role)
+        return await _let_in(request, door, given, role)
     if request.method == "POST" and (role is None or path == DOOR):
         return await _read_form(request, door, role)
     if path == DOOR:
@@ -127,27 +129,40 @@ async def _read_form(request: Request, door: Door, role: Role | None) -> Respons
         given = parse_qs(body.decode("latin-1"), max_num_fields=8).get("code", [""])[0]
     except ValueError:
         given = ""
-    return _let_in(request, door, given, role)
+    return await _let_in(request, door, given, role)
 
 
-def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Response:
+async def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Response:
     """To the same place, with a ticket; or the form again, with a sentence."""
     address = request.client.host if request.client else ""
     where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
     try:
-        found = door.guess(code, address)
-    except TooManyGuesses as error:
-        if role is not None and request.method != "POST":  # a link of this class says the code to those inside too
+        found = await door.guess(code, address, _client_id(request, door), role)
+    except (WrongCode, NotChecked) as error:
+        if role is not None and request.method != "POST":  # an old link of a class says a code to those inside too
             return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
-        return _refuse(request, str(error), 429, {"Retry-After": str(error.seconds)})
-    if found is None:
-        return _refuse(request, "That is not the code of this class; look again at what the teacher shows.", 403)
+        return _not_in(request, error)
     if request.scope["path"] == DOOR:
         where = TEACHERS_PAGE if found == "teacher" else "/"
     answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})
     best: Role = "teacher" if "teacher" in (found, role) else "student"  # a teacher may scan what students scan
     answer.headers.append("Set-Cookie", _cookie(request, door.cookies.ticket, door.ticket(best), TICKET_KEPT))
     return answer
+
+
+def _not_in(request: Request, error: WrongCode | NotChecked) -> Response:
+    """The form again, with a sentence; who scanned a code that was not checked has nothing to type, but comes again."""
+    if isinstance(error, NotChecked):
+        sentence = f"Many codes are being tried, and yours was not checked; try again in {RETRY_AFTER} seconds."
+        headers = {"Retry-After": str(RETRY_AFTER)}
+        if request.method != "POST":
+            sentence += " This page does so by itself."
+            headers["Refresh"] = str(RETRY_AFTER)
+        return _refuse(request, sentence, 429, headers)
+    if error.late:
+        sentence = f"{error} Many wrong ones came of late, so each is checked slowly."
+        return _refuse(request, sentence, 429, {"Retry-After": str(RETRY_AFTER)})
+    return _refuse(request, str(error), 403)
 
 
 def _here(path: str, query: list[tuple[str, str]]) -> str:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.ui.cookies import CLIENT_ID, Cookies
-from core.ui.door import FROM_ONE, TICKET_KEPT, Codes, Door
+from core.ui.door import TICKET_KEPT, Codes, Door
 from core.ui.gate import MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, Gate
+from core.ui.throttle import FREE_EACH, MAX_WAITING_BROWSER
+from tests.ui.virtual import VirtualLoop, run
 
 PAGE = {"accept": "text/html,*/*"}
 NAME = "ab" * 16
@@ -58,7 +60,12 @@ class Server:
         self.door = Door(codes, lambda: self.now, cookies)
         self.gate = Gate(self.app, lambda: self.door)
 
-    def ask(self, address="/", method="GET", kind="http", body=b"", scheme="http", client=("10.0.0.7", 1), **headers):
+    def ask(self, *args, **how):
+        return run(self.answer(*args, **how))
+
+    async def answer(
+        self, address="/", method="GET", kind="http", body=b"", scheme="http", client=("10.0.0.7", 1), **headers
+    ):
         path, _, query = address.partition("?")
         scope = {
             "type": kind, "http_version": "1.1", "method": method, "scheme": scheme, "path": path,
@@ -76,7 +83,7 @@ class Server:
         async def send(message):
             sent.append(message)
 
-        asyncio.run(self.gate(scope, receive, send))
+        await self.gate(scope, receive, send)
         return Answer(sent)
 
     def cookie(self, role):
@@ -191,31 +198,88 @@ def test_a_form_that_is_no_code_is_not_read_to_its_end(server):
     assert server.ask("/", "POST", body=b"code=" + b"x" * MOST_BODY).status == 413
 
 
-def test_the_eleventh_guess_waits_a_minute_by_link_or_by_form(server):
-    for at in range(FROM_ONE):
-        assert server.ask("/?code=wrong" if at % 2 else "/", "GET" if at % 2 else "POST", **PAGE).status == 403
-    for answer in (server.ask("/?code=tulip", **PAGE), server.ask("/", "POST", body=b"code=tulip", **PAGE)):
-        assert answer.status == 429
-        assert 1 <= int(answer.headers["retry-after"]) <= 60
-        assert "try again in" in answer.body
+def mistype(server, times=FREE_EACH, **who):
+    for at in range(times):
+        answer = server.ask("/?code=wrong" if at % 2 else "/", "GET" if at % 2 else "POST", **PAGE, **who)
+        assert answer.status in (403, 429)
+        assert "not the code of this class" in answer.body
         assert TICKET not in answer.cookies
-    assert server.ask("/?code=tulip", client=("10.0.0.8", 1), **PAGE).status == 303
 
 
-def test_whoever_is_inside_may_not_guess_at_the_teachers_code_for_ever(server):
-    for _ in range(FROM_ONE):
-        assert server.ask("/?code=guess", cookie=server.cookie("student"), **PAGE).status == 403
-    assert server.ask("/door", "POST", body=b"code=rembrandt", cookie=server.cookie("student")).status == 429
-    assert server.ask("/dropout", cookie=server.cookie("student")).body == "inside", "the class goes on"
+@pytest.mark.parametrize("typos", [FREE_EACH, 4 * FREE_EACH])
+@pytest.mark.parametrize(
+    ("address", "how", "role"),
+    [
+        ("/dropout?code=tulip", {}, "student"),
+        ("/", {"method": "POST", "body": b"code=tulip"}, "student"),
+        ("/door", {"method": "POST", "body": b"code=rembrandt"}, "teacher"),
+        ("/?code=rembrandt", {}, "teacher"),
+    ],
+)
+def test_typos_behind_one_address_keep_no_right_code_out(server, typos, address, how, role):
+    mistype(server, typos)
+    begun = VirtualLoop.now
+    answer = server.ask(address, **how, **PAGE)
+    assert answer.status == 303
+    assert server.door.role(answer.cookies[TICKET].value) == role
+    assert VirtualLoop.now - begun <= 4.0
 
 
-def test_a_link_with_the_code_leads_those_inside_on_whatever_others_guess(server):
-    for _ in range(FROM_ONE):
-        assert server.ask("/", "POST", body=b"code=wrong", **PAGE).status == 403
-    answer = server.ask("/dropout?width=4&code=tulip", cookie=server.cookie("student"), **PAGE)
-    assert (answer.status, answer.headers["location"]) == (303, "/dropout?width=4")
-    assert TICKET not in answer.cookies, "the code was not looked at"
-    assert server.ask("/dropout?code=rembrandt", cookie=server.cookie("student"), **PAGE).cookies == {}
+def test_a_student_who_mistypes_the_teachers_code_is_slowed_down_and_stays_inside(server):
+    student = server.cookie("student")
+    for _ in range(FREE_EACH):
+        assert server.ask("/door", "POST", body=b"code=guess", cookie=student, **PAGE).status == 403
+    begun = VirtualLoop.now
+    late = server.ask("/door", "POST", body=b"code=guess", cookie=student, **PAGE)
+    assert late.status == 429
+    assert "checked slowly" in late.body
+    assert int(late.headers["retry-after"]) > 0
+    assert VirtualLoop.now > begun
+    begun = VirtualLoop.now
+    assert server.ask("/dropout", cookie=student).body == "inside", "the class goes on"
+    assert server.ask("/dropout?code=tulip", cookie=student, **PAGE).headers["location"] == "/dropout"
+    assert VirtualLoop.now == begun
+    assert server.ask("/door", "POST", body=b"code=rembrandt", cookie=student).headers["location"] == "/classroom"
+
+
+def test_an_old_link_leads_those_inside_on(server):
+    answer = server.ask("/dropout?width=4&code=last-weeks", cookie=server.cookie("student"), **PAGE)
+    assert (answer.status, answer.headers["location"], answer.cookies) == (303, "/dropout?width=4", {})
+
+
+def test_beside_a_flood_a_scan_comes_in_by_itself(server):
+    async def scanned():
+        async def guess_on():
+            while True:
+                await asyncio.gather(server.answer("/?code=wrong"), asyncio.sleep(0.5))
+
+        flood = [asyncio.create_task(guess_on()) for _ in range(3 * MAX_WAITING_BROWSER)]
+        await asyncio.sleep(30)
+        begun, cookie = VirtualLoop.now, ""
+        first = await server.answer("/dropout?code=tulip", **PAGE)
+        assert first.status == 429
+        assert "was not checked" in first.body
+        assert first.headers["refresh"].isdecimal(), "the page loads itself again"
+        cookie = f"{CLIENT}={first.cookies[CLIENT].value}"
+        await asyncio.sleep(int(first.headers["refresh"]))
+        second = await server.answer("/dropout?code=tulip", cookie=cookie, **PAGE)
+        assert second.status == 303
+        assert VirtualLoop.now - begun < 15
+        for task in flood:
+            task.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+
+    run(scanned())
+
+
+def test_a_typed_code_that_was_not_checked_is_not_sent_again_by_itself(server):
+    async def typed():
+        many = [server.answer("/", "POST", body=b"code=wrong", **PAGE) for _ in range(100)]
+        return await asyncio.gather(*many)
+
+    refused = [answer for answer in run(typed()) if "was not checked" in answer.body]
+    assert refused
+    assert all(answer.status == 429 and "refresh" not in answer.headers for answer in refused)
 
 
 @given(st.text(max_size=30), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
