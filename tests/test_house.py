@@ -21,7 +21,7 @@ LAYERS = [
     {"core.scripts"},
     {"core.lesson"},
     {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
-    {"core.frames", "core.knobs", "core.nets", "core.device", "core.places", "core.pictures", "core.traces"},
+    {"core.frames", "core.knobs", "core.nets", "core.device", "core.places", "core.setup", "core.stats", "core.traces"},
 ]
 
 

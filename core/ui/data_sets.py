@@ -1,5 +1,7 @@
 """Data sets that are not on this machine yet, or have yet to be decoded, and the teacher's button for each."""
 
+from pathlib import Path
+
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
@@ -11,12 +13,15 @@ from core.ui import state
 
 def wanted(name: str, key: str) -> bool:
     """Say what a set lacks, with a button for the teacher. Whether it was pressed: then call `bring`."""
-    lies = data.undecoded(name)
+    found = data.status(name)
     words, label, icon = f"**{name}** is not on this machine yet.", "Download it", ":material/download:"
-    if lies is not None:
-        words = f"**{name}** is here as `{lies.name}` and has yet to be decoded, once, in about half a minute."
+    if found.undecoded:
+        words = f"**{name}** is here as `{Path(found.where).name}` and has yet to be decoded, once, in half a minute."
         label, icon = "Decode it", ":material/image:"
-    st.markdown(words if state.teacher() else f"{words} That is for your teacher to do.", width="content")
+    with st.container(width="content"):
+        st.markdown(words if state.teacher() else f"{words} That is for your teacher to do.")
+        if state.teacher() and not found.undecoded:
+            st.text(found.sentence)  # plain, since it has paths: it says what was found and the other ways out
     return state.teacher() and st.button(label, key=key, icon=icon)
 
 

@@ -260,7 +260,7 @@ def test_half_of_cifar10_is_decided_by_large_runs_alone(examples, best, holds):
 
 def test_it_learns_from_pictures_in_a_folder_and_each_is_of_its_class(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
-    for c, name in enumerate(lesson.data.pictures.CLASSES):
+    for c, name in enumerate(lesson.data.SOURCES["cifar10"].classes):
         for part, count in (("train", 12), ("test", 3)):
             folder = tmp_path / "cifar10-images" / part / name
             folder.mkdir(parents=True)

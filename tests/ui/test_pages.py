@@ -1,5 +1,7 @@
 """Pages without a browser: what stands on them, what a link does to them, and what a bad one gets."""
 
+from dataclasses import replace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -383,6 +385,7 @@ def test_a_missing_data_set_offers_the_embedded_one_in_one_click(monkeypatch, tm
     monkeypatch.setenv("GRADIENT_LAB_DATA", str(tmp_path))
     at = lesson_page("width-and-interpolation")
     assert "is not on this machine yet" in words(at)
+    assert data.status("fashion-mnist").sentence in [each.value for each in at.text]
     at.button(key="digits").click().run()
     assert not at.exception
     assert said(at, "dataset") == "digits"
@@ -390,9 +393,11 @@ def test_a_missing_data_set_offers_the_embedded_one_in_one_click(monkeypatch, tm
 
 
 def test_pictures_that_lie_here_are_decoded_at_the_press_of_the_same_button(monkeypatch, tmp_path):
-    lies, done = [tmp_path / "cifar10-images.tar"], []
+    where, done = tmp_path / "cifar10-images.tar", []
+    lies = data.Status("fashion-mnist", False, True, str(where), None, "It lies there.", "press “Decode it”")
     monkeypatch.setattr(data, "available", lambda name: bool(done))
-    monkeypatch.setattr(data, "undecoded", lambda name: None if done else lies[0])
+    monkeypatch.setattr(data, "undecoded", lambda name: None if done else where)
+    monkeypatch.setattr(data, "status", lambda name: replace(lies, name=name, found=bool(done), undecoded=not done))
     monkeypatch.setattr(data, "download", lambda name, progress: (progress(0.5), done.append(name)))
     at = lesson_page("width-and-interpolation")
     assert "is here as `cifar10-images.tar` and has yet to be decoded" in words(at)

@@ -17,9 +17,10 @@ import pytest
 import torch
 from PIL import Image
 
-from core import data, pictures, places
-from core.data import DataError
-from core.pictures import CLASSES, PIXELS, PictureError
+from core import data, places
+from core.data import DataError, cifar10, downloading, images, loading
+from core.data.catalogue import CIFAR10_CLASSES as CLASSES
+from core.data.images import PIXELS, PictureError
 
 CPU = torch.device("cpu")
 NAME = "cifar10"
@@ -159,8 +160,7 @@ def archive(monkeypatch):
             tar.addfile(*member(f"cifar-10-batches-bin/data_batch_{number}.bin", batch.tobytes()))
         tar.addfile(*member("cifar-10-batches-bin/test_batch.bin", test.tobytes()))
     content = out.getvalue()
-    monkeypatch.setattr(pictures, "ARCHIVE_BYTES", len(content))
-    monkeypatch.setattr(pictures, "ARCHIVE_SHA256", hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(cifar10.ARCHIVES, cifar10.BINARY, (len(content), hashlib.sha256(content).hexdigest()))
     return content
 
 
@@ -184,28 +184,25 @@ def test_an_archive_of_other_bytes_is_refused_before_it_is_opened(named, monkeyp
         data.load(NAME, CPU)
 
 
-def test_torchvisions_layout_is_read_by_torchvision(named, monkeypatch):
-    from torchvision import datasets
-
+@pytest.mark.parametrize("protocol", [3, 4, 5])
+def test_torchvisions_layout_is_read_and_nothing_in_it_is_run(named, monkeypatch, protocol):
     folder = named / "cifar-10-batches-py"
     folder.mkdir()
     hashes = {}
 
     def put(name, content):
-        (folder / name).write_bytes(pickle.dumps(content))
+        (folder / name).write_bytes(pickle.dumps(content, protocol))
         hashes[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
-        return [name, hashes[name]]
 
-    train = [
+    for i, (labels, pixels) in enumerate(zip(*[np.split(part, 5) for part in rows("train")], strict=True)):
         put(f"data_batch_{i + 1}", {"data": pixels, "labels": labels.tolist()})
-        for i, (labels, pixels) in enumerate(zip(*[np.split(part, 5) for part in rows("train")], strict=True))
-    ]
     labels, pixels = rows("test")
-    test = [put("test_batch", {"data": pixels, "labels": labels.tolist()})]
-    put("batches.meta", {"label_names": list(CLASSES)})
-    monkeypatch.setattr(datasets.CIFAR10, "train_list", train)
-    monkeypatch.setattr(datasets.CIFAR10, "test_list", test)
-    monkeypatch.setattr(datasets.CIFAR10, "meta", {**datasets.CIFAR10.meta, "md5": hashes["batches.meta"]})
+    put("test_batch", {"data": pixels, "labels": labels.tolist()})
+    (folder / "batches.meta").write_bytes(b"of no use here")
+    monkeypatch.setattr(cifar10, "MD5", hashes)
+    monkeypatch.setattr(pickle, "Unpickler", None)
+    monkeypatch.setattr(pickle, "load", lambda *_, **__: pytest.fail("unpickled"))
+    monkeypatch.setattr(pickle, "loads", lambda *_, **__: pytest.fail("unpickled"))
     assert holds_the_thirty(data.load(NAME, CPU))
 
     (folder / "data_batch_3").write_bytes(pickle.dumps({"data": 1}))
@@ -214,10 +211,8 @@ def test_torchvisions_layout_is_read_by_torchvision(named, monkeypatch):
 
 
 def test_the_pictures_of_this_machine_are_cifar10(real_data):
-    if pictures.found([real_data]) is None:
-        pytest.skip("no CIFAR-10 here")
-    path = pictures.found([real_data])
-    if path.suffix != ".tar":
+    path = next(iter(cifar10.candidates([real_data])), None)
+    if path is None or path.suffix != ".tar":
         pytest.skip("no tar of pictures here")
     with tarfile.open(path) as tar:
         names = [entry.name for entry in tar if entry.isreg()]
@@ -238,13 +233,13 @@ HOSTILE = {
     "a way out": (member("train/../../0009.png", b"x"), "lies neither in"),
     "another class": (member("train/unicorn/0009.png", b"x"), "lies neither in"),
     "a name that is no text": (member("tr\x1bain\n/cat/0009.png", b"x"), r"tr\\x1bain\\n/cat"),
-    "a huge file": (member("train/cat/0009.png", bytes(2**20 + 1)), "too large for a picture"),
-    "no picture": (member("train/cat/0009.png", b"#!/bin/sh"), "is no picture that can be read"),
-    "half a picture": (member("train/cat/0009.png", packed(SEEN["train"][0, 0])[:300]), "is no picture"),
-    "another format": (member("train/cat/0009.png", packed(SEEN["train"][0, 0], "GIF")), "is no picture"),
+    "a huge file": (member("train/cat/0009.png", bytes(2**20 + 1)), "too large for an image"),
+    "no picture": (member("train/cat/0009.png", b"#!/bin/sh"), "is no image that can be read"),
+    "half a picture": (member("train/cat/0009.png", packed(SEEN["train"][0, 0])[:300]), "is no image"),
+    "another format": (member("train/cat/0009.png", packed(SEEN["train"][0, 0], "GIF")), "is no image"),
     "other sizes": (member("train/cat/0009.png", packed(np.zeros((32, 31, 3), np.uint8))), "31×32 pixels"),
-    "a large promise": (member("train/cat/0009.png", promised(13_000)), "is no picture"),  # of which Pillow only warns
-    "a bomb": (member("train/cat/0009.png", promised(50_000)), "is no picture"),
+    "a large promise": (member("train/cat/0009.png", promised(13_000)), "is no image"),  # of which Pillow only warns
+    "a bomb": (member("train/cat/0009.png", promised(50_000)), "is no image"),
 }
 
 
@@ -278,15 +273,15 @@ def test_a_broken_tar_is_a_sentence(named, spoil, said):
 @pytest.mark.parametrize("missing", ["train/", "test/", "test/truck/", "train/airplane/"])
 def test_a_set_that_lacks_a_class_is_refused(named, missing):
     lay(named / "cifar10-images", {name: held for name, held in files().items() if not name.startswith(missing)})
-    with pytest.raises(DataError, match=f"holds no picture in {missing}"):
+    with pytest.raises(DataError, match=f"holds no image in {missing}"):
         data.load(NAME, CPU)
 
 
 def test_too_many_pictures_are_refused_before_one_is_decoded(tmp_path, monkeypatch):
-    monkeypatch.setattr(pictures, "MOST_PICTURES", 29)
-    monkeypatch.setattr(pictures, "_picture", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(images, "MAX_IMAGES", 29)
+    monkeypatch.setattr(images, "_decoded", lambda *_: pytest.fail("decoded"))
     with pytest.raises(PictureError, match="more than 29"):
-        pictures.decode(tarred(tmp_path / "cifar10-images.tar", files()), nothing)
+        cifar10.decode(tarred(tmp_path / "cifar10-images.tar", files()), nothing)
 
 
 # ---- what is kept ------------------------------------------------------------------------------------------------
@@ -300,15 +295,15 @@ def tar(named):
 @pytest.fixture
 def decoding(monkeypatch):
     """Counts how often pictures are decoded."""
-    calls, decode = [], pictures.decode
-    monkeypatch.setattr(pictures, "decode", lambda path, tell: calls.append(path) or decode(path, tell))
-    monkeypatch.setattr(data, "_loaded", {})
+    calls, decode = [], cifar10.decode
+    monkeypatch.setattr(cifar10, "decode", lambda path, tell: calls.append(path) or decode(path, tell))
+    monkeypatch.setattr(loading, "_loaded", {})
     return calls
 
 
 def forget():
     """As a new process would begin."""
-    data._loaded.clear()
+    loading._loaded.clear()
 
 
 def test_pictures_are_decoded_once_for_all_processes(tar, decoding, cache):
@@ -357,7 +352,7 @@ def test_a_picture_that_comes_to_a_folder_makes_it_stale_and_a_lost_source_does_
     (folder / "test" / "cat" / "0001.png").write_bytes(packed(SEEN["test"][0, 0]))
     assert not data.available(NAME)
     assert len(data.load(NAME, CPU).y_test) == 11
-    folder.rename(named / "elsewhere")
+    folder.rename(named.parent / "elsewhere")
     forget()
     assert len(data.load(NAME, CPU).y_test) == 11
     assert len(decoding) == 2
@@ -443,11 +438,11 @@ def test_whoever_watches_can_stop_the_decoding(tar, cache):
 
 TWICE = """
 from pathlib import Path
-from core import pictures
+from core.data import cifar10, decoded
 source, kept = Path({!r}), Path({!r})
 for _ in range(10):
-    pictures.keep(kept, pictures.decode(source, lambda share: None), pictures.fingerprint(source))
-    pictures.contents(kept)
+    decoded.keep(kept, cifar10.decode(source, lambda share: None), cifar10.fingerprint(source))
+    decoded.contents(kept)
 """
 
 
@@ -465,11 +460,13 @@ def test_processes_that_decode_at_once_leave_one_whole_file(tar, cache):
 def test_the_published_archive_is_downloaded_and_kept_decoded_only(named, cache, monkeypatch):
     content = archive(monkeypatch)
     asked = []
-    monkeypatch.setattr(data, "PART", 5000)
-    monkeypatch.setattr(data, "urlopen", lambda request, timeout: asked.append(request.full_url) or io.BytesIO(content))
+    monkeypatch.setattr(downloading, "PART", 5000)
+    monkeypatch.setattr(
+        downloading, "urlopen", lambda request, timeout: asked.append(request.full_url) or io.BytesIO(content)
+    )
     told = []
     data.download(NAME, told.append)
-    assert asked == [pictures.ADDRESS]
+    assert asked == [cifar10.ADDRESS]
     assert told == sorted(told)
     assert len(told) > 5
     assert holds_the_thirty(data.load(NAME, CPU))
@@ -479,10 +476,18 @@ def test_the_published_archive_is_downloaded_and_kept_decoded_only(named, cache,
     assert data.available(NAME), "what was published is better than what was recompressed"
 
 
-@pytest.mark.parametrize("spoil", [lambda held: held[:-7], lambda held: b"<html>login</html>", lambda held: held * 3])
-def test_a_download_of_other_bytes_is_a_sentence(named, cache, monkeypatch, spoil):
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda held: held[:-7], "broke off after"),
+        (lambda held: b"<html>login</html>", "a web page instead of the file; open any page in a browser"),
+        (lambda held: held * 3, "does not hold the bytes that were published"),
+        (lambda held: held[:-1] + b"x", "does not hold the bytes that were published"),
+    ],
+)
+def test_a_download_of_other_bytes_is_a_sentence(named, cache, monkeypatch, spoil, said):
     content = spoil(archive(monkeypatch))
-    monkeypatch.setattr(data, "urlopen", lambda request, timeout: io.BytesIO(content))
-    with pytest.raises(DataError, match=r"could not be downloaded: .*does not hold the bytes that were published"):
+    monkeypatch.setattr(downloading, "urlopen", lambda request, timeout: io.BytesIO(content))
+    with pytest.raises(DataError, match=f"could not be downloaded: .*{said}"):
         data.download(NAME, nothing)
     assert not cache.exists()
