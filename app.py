@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core import console
 from core.lessons import LESSONS
 from core.ui import state
 from core.ui.door import CodeError
@@ -38,7 +39,8 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     tune()
     collector = asyncio.create_task(_collect())
     if invited is not None:
-        print(invited.text(colours=sys.stdout.isatty()), flush=True)
+        text = invited.text(colours=console.is_terminal(sys.stdout))
+        print(console.lines_to_show(text, sys.stdout), flush=True)
     yield {"runner": runner}
     collector.cancel()
     with suppress(asyncio.CancelledError):
@@ -60,6 +62,7 @@ def _looks() -> int:
     return int(gc.get_stats()[0]["collections"])
 
 
+console.set_encodings()  # the QR code is made of characters that many consoles lack
 try:
     invited = state.invited()
 except (CodeError, AddressError) as error:

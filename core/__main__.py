@@ -2,7 +2,7 @@
 
     python -m core list [--json]
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
-    python -m core script SLUG [--preset NAME] [--set knob=value ...]
+    python -m core script SLUG [--preset NAME] [--set knob=value ...] [--out FILE]
     python -m core export KEY [--out FILE]
     python -m core import FILE ...
     python -m core data list [--json]
@@ -23,14 +23,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from core import data
+from core import console, data, places
 from core.cost import CostError
 from core.data import DataError
 from core.device import DeviceError, cores, keep_memory
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
-from core.places import gallery_to_write
+from core.places import PlaceError, gallery_to_write
 from core.runs import bundle
 from core.runs.agreement import disagreement, stated
 from core.runs.bundle import BundleError
@@ -52,17 +52,24 @@ MUST_HOLD = ("Classroom", RIGHT)  # the presets whose claims may not fail
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    with console.printing():
+        return _main(arguments)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     asked = _parser().parse_args(arguments)
     # No pages to answer here, so training may have every core.
     os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
     try:
         status: int = asked.act(asked)
-    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError) as error:
+    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError, PlaceError) as error:
         print(error, file=sys.stderr)
         return 2
     except (EngineError, StoreError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130  # as a program that SIGINT ended
     return status
 
 
@@ -80,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("slug", help="which lesson")
         each.add_argument("--preset", help="start from this preset instead of the first")
         each.add_argument("--set", action="append", default=[], metavar="knob=value", help="turn a knob; lists as JSON")
+    own.add_argument("--out", type=Path, metavar="FILE", help="write it there instead, as UTF-8")
     own.set_defaults(act=_script)
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
@@ -156,7 +164,11 @@ def _script(asked: argparse.Namespace) -> int:
     if not has_script(lesson):
         having = ", ".join(each.slug for each in CURRICULUM if has_script(each))
         raise UsageError(f"{lesson.slug} has no script; these lessons have one: {having}.")
-    print(script(lesson, knobs), end="")
+    text = script(lesson, knobs)
+    if asked.out is None:
+        print(text, end="")
+    else:
+        _write(asked.out, text.encode())
     return 0
 
 
@@ -182,13 +194,14 @@ def _train(lesson: AnyLesson, knobs: Knobs, device: str, store: Store, *, fresh:
 
 def _bar(share: float | None, left: float | None) -> None:
     """Draw the progress bar on stderr; None wipes it away."""
-    if not sys.stderr.isatty() and share is not None:
+    if not console.is_terminal(sys.stderr):
         return
     text = ""
     if share is not None:
+        done, rest = "█·" if console.can_show("█·", sys.stderr) else "#."
         full = round(share * BAR)
-        text = f"{'█' * full}{'·' * (BAR - full)} {share:4.0%}" + (f"  {left:.0f} s left" if left is not None else "")
-    print(f"\r\033[K{text}" if sys.stderr.isatty() else "", end="", file=sys.stderr, flush=True)
+        text = f"{done * full}{rest * (BAR - full)} {share:4.0%}" + (f"  {left:.0f} s left" if left is not None else "")
+    print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _result(run: Run) -> dict[str, Any]:
@@ -246,12 +259,16 @@ def _export(asked: argparse.Namespace) -> int:
         raise UsageError(f"{clip(asked.key)} is no run that is stored here; run prints the name of each.")
     packed = bundle.export(run)
     out: Path = asked.out or Path(bundle.name_of(run))
-    try:
-        out.write_bytes(packed)
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written ({error.strerror}); choose another place with --out.") from error
+    _write(out, packed)
     print(f"{out}: {run.lesson.title}, {run.lesson.name_of(run.knobs)}, {len(packed) / 1000:.0f} kB")
     return 0
+
+
+def _write(out: Path, data: bytes) -> None:
+    try:
+        out.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written ({error.strerror}); choose another place with --out.") from error
 
 
 def _import(asked: argparse.Namespace) -> int:
@@ -326,6 +343,8 @@ def _size(gallery: Path, run: Run) -> str:
 def _restate(asked: argparse.Namespace) -> int:
     """Facts and claims of the gallery's runs as their lessons say them now; a sentence for each that cannot."""
     slugs, root = [_lesson(slug).slug for slug in asked.slugs] or list(LESSONS), gallery_to_write()
+    if root not in places.galleries():
+        raise UsageError(f"{root} is no gallery; unset GRADIENT_LAB_CACHE for the one that ships, or build it first.")
     store = Store(root.parent / "none", [root], LESSONS)
     folders = [folder for folder in store.folders(root) if folder.parent.name in slugs]
     restated = refused = 0
@@ -347,8 +366,11 @@ def _restate(asked: argparse.Namespace) -> int:
 
 
 def _verify(asked: argparse.Namespace) -> int:
-    """Check every run of the gallery: bytes, key, and its facts and claims computed anew from its frames."""
-    root = gallery_to_write()
+    """Check every run of every gallery here: bytes, key, and its facts and claims computed anew from its frames."""
+    return max(_verify_gallery(root) for root in places.galleries())
+
+
+def _verify_gallery(root: Path) -> int:
     store = Store(root.parent / "none", [root], LESSONS)
     problems = list(store.verify(root))
     listed = store.list()
@@ -357,7 +379,7 @@ def _verify(asked: argparse.Namespace) -> int:
         problems += _claims_that_broke(run) if run is not None else []
     for problem in problems:
         print(problem, file=sys.stderr)
-    print(f"{len(listed)} runs verified, {len(problems)} problems")
+    print(f"{len(listed)} runs verified, {len(problems)} problems in {root}")
     return 1 if problems or not listed else 0
 
 

@@ -185,7 +185,7 @@ def cores() -> int:
     """How many cores this process may keep busy, at least one: never more than its container was given."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = QUOTA.read_text().split()
+        quota, period = QUOTA.read_text(encoding="utf-8").split()
         return max(1, min(allowed, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError, ZeroDivisionError):  # no such file outside Linux; "max" where there is no quota
         return allowed

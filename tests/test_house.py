@@ -16,18 +16,20 @@ LAYERS = [
     {"app", "pages"},
     {"core.ui"},
     {"core.__main__"},
+    {"core.doctor"},
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
     {"core.lesson"},
     {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
-    {"core.frames", "core.knobs", "core.nets", "core.device", "core.places", "core.setup", "core.stats", "core.traces"},
+    {"core.console", "core.device", "core.frames", "core.knobs", "core.nets", "core.places", "core.resources"}
+    | {"core.setup", "core.stats", "core.traces"},
 ]
 
 
 def imported(path: Path) -> set[str]:
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -73,7 +75,7 @@ def test_nothing_is_unpickled_and_no_text_is_run(path):
 
 def test_the_core_runs_without_streamlit():
     code = "import sys; sys.modules['streamlit'] = None; import core.__main__; assert core.__main__.main(['list']) == 0"
-    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
     assert ran.returncode == 0, ran.stderr
     assert "width-and-interpolation" in ran.stdout
 

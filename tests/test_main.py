@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 import torch
 
-from core import data
+from core import data, places
 from core.__main__ import _claims_that_broke, main
 from core.device import cores
 from core.lessons import CURRICULUM, LESSONS
@@ -192,7 +192,13 @@ def test_a_run_that_fails_ends_in_one_sentence_and_status_1(monkeypatch, capsys)
     assert json.loads(captured.out.strip().splitlines()[-1])["state"] == "failed"
 
 
-def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeypatch, capsys, cache):
+@pytest.fixture
+def own_gallery(monkeypatch, cache):
+    """The gallery in the cache is the only one."""
+    monkeypatch.setattr(places, "galleries", lambda: [cache / "gallery"])
+
+
+def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeypatch, capsys, cache, own_gallery):
     lesson = LESSONS["dying-relu"]
     small = {name: lesson.shrunk(knobs) for name, knobs in list(lesson.presets.items())[:4]}
     monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
@@ -211,7 +217,7 @@ def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeyp
     assert frames.parent.name in capsys.readouterr().err
 
 
-def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch, capsys):
+def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch, capsys, own_gallery):
     lesson = LESSONS["dying-relu"]
     small = {"Classroom": lesson.shrunk(lesson.presets["Classroom"])}
     said = lesson.claims
@@ -254,9 +260,81 @@ def test_last_digits_as_another_processor_computes_them_are_no_problem_and_verdi
     assert "had holds" in capsys.readouterr().err
 
 
-def test_the_gallery_that_ships_is_whole_and_its_claims_hold(monkeypatch, capsys):
-    monkeypatch.delenv("GRADIENT_LAB_CACHE")
+def test_the_gallery_that_ships_is_whole_and_its_claims_hold_wherever_the_cache_is(capsys, cache):
     assert main(["gallery", "verify"]) == 0, capsys.readouterr().err
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith(f" runs verified, 0 problems in {places.GALLERY}")
+    assert int(line.split()[0]) > 50
+
+
+def test_a_gallery_in_the_cache_is_verified_beside_the_one_that_ships(monkeypatch, capsys, tmp_path, cache):
+    monkeypatch.setattr(places, "GALLERY", tmp_path / "ships")
+    (cache / "gallery").mkdir(parents=True)
+    assert main(["gallery", "verify"]) == 1, "one without runs is not in order"
+    said = [f"0 runs verified, 0 problems in {root}" for root in (tmp_path / "ships", cache / "gallery")]
+    assert capsys.readouterr().out.splitlines() == said
+
+
+def test_where_there_is_no_gallery_to_restate_there_is_a_sentence(capsys, cache):
+    assert main(["gallery", "restate"]) == 2
+    assert capsys.readouterr().err == (
+        f"{cache}/gallery is no gallery; unset GRADIENT_LAB_CACHE for the one that ships, or build it first.\n"
+    )
+
+
+def test_a_script_is_written_to_a_file_or_a_sentence_says_why_not(tmp_path, capsys):
+    lesson, out = LESSONS["depth-vs-width"], tmp_path / "ü b.py"
+    assert main(["script", lesson.slug, "--out", str(out)]) == 0
+    assert out.read_text(encoding="utf-8") == script(lesson, lesson.presets["Classroom"])
+    assert main(["script", lesson.slug, "--out", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err) == (
+        "",
+        f"{tmp_path} cannot be written (Is a directory); choose another place with --out.\n",
+    )
+
+
+# Where the cache is
+
+
+@pytest.mark.parametrize("name", ["a b", "Übung 1", "~/cache", "relative/cache", "'quoted'"])
+def test_the_cache_may_have_any_name(monkeypatch, tmp_path, capsys, name):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADIENT_LAB_CACHE", name)
+    assert main(["run", "cnn-arithmetic", "--set", "input_size=40"]) == 0, capsys.readouterr().err
+    where = tmp_path / name.replace("~", "home")
+    assert list(where.glob("runs/cnn-arithmetic/*/run.json"))
+
+
+def _a_file(folder):
+    (folder / "file").write_text("", encoding="utf-8")
+    return folder / "file"
+
+
+def _in_a_circle(folder):
+    (folder / "circle").symlink_to(folder / "circle")
+    return folder / "circle"
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        (_a_file, "is not a folder; set GRADIENT_LAB_CACHE to one"),
+        (lambda folder: _a_file(folder) / "below", "is not in a folder; set GRADIENT_LAB_CACHE to one"),
+        (lambda folder: "/proc/none", "no folder can be made at"),
+        (lambda folder: folder / ("x" * 300), "is too long; set GRADIENT_LAB_CACHE to a shorter one"),
+        (lambda folder: "~no-such-user/cache", "GRADIENT_LAB_CACHE = ~no-such-user/cache is no folder"),
+        (_in_a_circle, "circle"),
+    ],
+    ids=["a file", "below a file", "where none can be", "too long", "nobody's home", "a circle"],
+)
+def test_a_cache_that_cannot_be_is_one_sentence(monkeypatch, tmp_path, capsys, place, said):
+    monkeypatch.setenv("GRADIENT_LAB_CACHE", str(place(tmp_path)))
+    main(["run", "cnn-arithmetic", "--set", "input_size=40"])
+    error = capsys.readouterr().err
+    assert said in error
+    assert "Traceback" not in error
 
 
 def test_a_claim_may_fail_where_a_mistake_is_shown_and_nowhere_else():

@@ -158,7 +158,7 @@ def start(code, *arguments, path, **more):
     """Python in a process of its own that sees nothing of this product."""
     environment = {"PATH": "", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(path), **more}
     command = [sys.executable, "-W", "error", *code, *map(str, arguments)]
-    return subprocess.run(command, cwd=path, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=path, env=environment, capture_output=True, encoding="utf-8", check=False)
 
 
 @pytest.fixture(scope="module")

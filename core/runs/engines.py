@@ -410,7 +410,7 @@ class _Watch:
         if self._pid is None:
             return 0
         try:
-            with open(f"/proc/{self._pid}/statm") as file:
+            with open(f"/proc/{self._pid}/statm", encoding="utf-8") as file:
                 return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         except (OSError, ValueError, IndexError):  # not Linux, or it has just ended
             return 0

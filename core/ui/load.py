@@ -43,7 +43,7 @@ def _busy() -> float | None:
 
 def _memory() -> tuple[int, int] | None:
     try:
-        found = dict(re.findall(r"^(MemTotal|MemAvailable): +([0-9]+) kB$", MEMORY.read_text(), re.M))
+        found = dict(re.findall(r"^(MemTotal|MemAvailable): +([0-9]+) kB$", MEMORY.read_text(encoding="utf-8"), re.M))
         return int(found["MemAvailable"]) * 1024, int(found["MemTotal"]) * 1024
     except (OSError, KeyError):  # Linux alone has this file
         return None

@@ -46,7 +46,7 @@ class Server:
 
     def figure(self, name: str) -> int:
         """A number of /proc/PID/status: VmRSS in kB, Threads."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
         return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{name}:")))
 
     @property
@@ -77,7 +77,7 @@ class Server:
     @property
     def cpu_seconds(self) -> float:
         """What it has used of the cores so far, without the training."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

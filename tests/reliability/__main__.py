@@ -27,7 +27,7 @@ PARTS = ("store", "bundles", "runner", "costs", "knobs", "load")
 def tried(part: str, share: float) -> Iterator[Row]:
     """The rows of one part, as they come."""
     command = [sys.executable, "-m", "tests.reliability", part, "--share", str(share), "--json"]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8") as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("{"):

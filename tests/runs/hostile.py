@@ -578,7 +578,7 @@ def _peak() -> Iterator[list[int]]:
     """The most memory that this process held meanwhile, in bytes; 0 where the system does not tell."""
     peak = [0]
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the high-water mark begins anew
     yield peak
     peak[0] = _memory("VmHWM")
 
@@ -593,6 +593,6 @@ def _give_back() -> None:
 def _memory(which: str = "VmRSS") -> int:
     """What this process holds in memory now, in bytes."""
     with suppress(OSError):
-        text = Path("/proc/self/status").read_text()
+        text = Path("/proc/self/status").read_text(encoding="utf-8")
         return next(int(line.split()[1]) * 1024 for line in text.splitlines() if line.startswith(which))
     return 0

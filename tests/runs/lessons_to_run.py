@@ -53,7 +53,7 @@ def _process() -> np.ndarray:
 
 def call_process(name: str) -> None:
     """How a lesson says, without a frame, where it is."""
-    Path("/proc/self/comm").write_text(name)
+    Path("/proc/self/comm").write_text(name, encoding="utf-8")
 
 
 def not_to_be_cut_off(name: str) -> None:

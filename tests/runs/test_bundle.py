@@ -355,7 +355,7 @@ def test_the_trial_bites(theirs, tmp_path, monkeypatch):
     if "TRIAL_ALONE" not in os.environ:
         again = [sys.executable, "-m", "pytest", f"{__file__}::test_the_trial_bites"]
         env = {**os.environ, "TRIAL_ALONE": "1"}
-        ran = subprocess.run(again, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        ran = subprocess.run(again, cwd=ROOT, env=env, capture_output=True, encoding="utf-8", check=False)
         assert ran.returncode == 0, ran.stdout
         assert "1 passed" in ran.stdout
         return

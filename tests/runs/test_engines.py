@@ -64,7 +64,8 @@ def frames_until_stopped(engine, slug, stop_at, **knobs) -> int:
 def stop_far_from_a_frame(engine, slug) -> None:
     """Stop a lesson when its process bears its name, which is when it has gone about something that takes long."""
     name, stop = Path(f"/proc/{pid_of(engine)}/comm"), threading.Event()
-    watch = threading.Thread(target=lambda: eventually(lambda: name.read_text().strip() == slug) and stop.set())
+    there = lambda: name.read_text(encoding="utf-8").strip() == slug  # noqa: E731
+    watch = threading.Thread(target=lambda: eventually(there) and stop.set())
     with closing(frames(engine, slug, stop)) as found:
         assert next(found).step == 0
         watch.start()
@@ -80,7 +81,7 @@ def pid_of(engine) -> int:
 def alive(pid: int) -> bool:
     """Whether a process runs; one that only waits to be taken note of does not."""
     try:
-        with open(f"/proc/{pid}/stat") as stat:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
@@ -447,7 +448,8 @@ def test_the_child_dies_with_a_parent_that_was_killed_and_never_runs_its_main_mo
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as parent:
         said = [parent.stdout.readline().split() for _ in range(3)]
         parent.kill()
     assert [said[0], said[2]] == [["main"], ["quiet"]]

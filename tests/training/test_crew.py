@@ -127,7 +127,7 @@ with Crew({WORK!r}, 2, 0) as crew:
     print(*(answer[4] for answer in crew.ask("who", 0)), flush=True)
     crew.ask("sleep")
 """
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8")
     with parent:
         workers = [int(each) for each in parent.stdout.readline().split()]
         assert len(workers) == 2
@@ -141,6 +141,6 @@ with Crew({WORK!r}, 2, 0) as crew:
 def _runs(pid):
     """Whether it runs; one whose parent was killed may stay a zombie, where nobody collects orphans."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
