@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -19,7 +20,10 @@ from core.ui.door import CodeError
 from core.ui.frontend import Frontend
 from core.ui.gate import Gate
 from core.ui.heard import hear_only_pages
+from core.ui.index import Index
 from core.ui.invitation import AddressError
+from core.ui.paths import BasePath, RestoredPath
+from core.ui.proxies import PROXIES_VARIABLE, Proxies, ProxyError, proxies
 from core.ui.routes import class_routes, routes
 from core.ui.tuning import tune
 
@@ -64,19 +68,23 @@ def _looks() -> int:
 
 console.set_encodings()  # the QR code is made of characters that many consoles lack
 try:
-    invited = state.invited()
-except (CodeError, AddressError) as error:
+    invited, origins = state.invited(), state.origins()
+    trusted = proxies(os.environ.get(PROXIES_VARIABLE, ""))
+except (CodeError, AddressError, ProxyError) as error:
     sys.exit(str(error))  # whoever starts the server gave it something that cannot be used
+
+STATIC = Path(st.__file__).parent / "static"
+PAGES = ("gallery", "compare", "runs", "found", "classroom")  # beside home and the lessons (pages/main.py)
 
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
     middleware=[
-        Middleware(Gate, door=state.door),
-        Middleware(
-            Frontend,
-            folder=Path(st.__file__).parent / "static",
-            routes=[*routes(state.runner), *class_routes(state.gatherer)],
-        ),
+        Middleware(Proxies, trusted=trusted),
+        Middleware(BasePath, base=state.base_path()),
+        Middleware(Gate, door=state.door, origins=origins),
+        Middleware(Frontend, folder=STATIC, routes=[*routes(state.runner), *class_routes(state.gatherer)]),
+        Middleware(Index, folder=STATIC, pages=[*LESSONS, *PAGES]),
+        Middleware(RestoredPath, base=state.base_path()),
     ],
 )

@@ -181,9 +181,10 @@ def spaced(code: str) -> str:
 def is_loopback(host: str) -> bool:
     """Whether nobody but this machine can reach what listens there."""
     try:
-        return ipaddress.ip_address(host).is_loopback
+        found = ipaddress.ip_address(host)
     except ValueError:
         return host == "localhost"
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback  # ::ffff:127.0.0.1 is 127.0.0.1
 
 
 def _given(given: Mapping[str, str], variable: str, least: int) -> str:

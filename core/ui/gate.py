@@ -10,7 +10,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from string import Template
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
@@ -18,6 +18,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.ui.door import TICKET_KEPT, Door, Role, WrongCode
+from core.ui.origins import Origins
+from core.ui.paths import taken_off, way_to
 from core.ui.throttle import NotChecked
 
 RETRY_AFTER = 3  # seconds until a code that was not checked may be given again
@@ -26,6 +28,7 @@ CLIENT_KEPT = 180 * 86400  # seconds: a term
 DOOR = "/door"  # where somebody who is inside gives the teacher's code
 TEACHERS_PAGE = "/classroom"
 OPEN = "/_stcore/health"  # answers "ok"
+CONNECTION = "/gradient-lab/connection"  # where a page asks why its socket does not open (connection.js)
 UPLOADS = "/_stcore/upload_file"
 MOST_BODY = 8192  # bytes of a form with a code, or with a link in its place
 MOST_PAGES, MOST_PAGES_EACH = 400, 30  # open at a time, in all and of one browser
@@ -51,10 +54,11 @@ class Gate:
     Args:
         app: what is served.
         door: gives the door; called at each request, so that nothing starts at import.
+        origins: the pages that may open a socket.
     """
 
-    def __init__(self, app: ASGIApp, door: Callable[[], Door]) -> None:
-        self.app, self.door = app, door
+    def __init__(self, app: ASGIApp, door: Callable[[], Door], origins: Origins | None = None) -> None:
+        self.app, self.door, self.origins = app, door, origins or Origins()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let it through to the app."""
@@ -66,6 +70,8 @@ class Gate:
             await self.app(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.origins.over_tls(HTTPConnection(scope).headers.get("host")):
+            scope = {**scope, "scheme": "https"}  # a proxy speaks it, whether it says so or not
         request, door = Request(scope, receive), self.door()
         new = None if _client_id(request, door) or not _is_page(request) else secrets.token_hex(16)
 
@@ -78,23 +84,38 @@ class Gate:
                     headers.append("Set-Cookie", _cookie(request, door.cookies.client, new, CLIENT_KEPT))
             await send(message)
 
-        answer = None if door.codes is None else await _at_the_door(request, door)
+        if request.scope["path"] == CONNECTION and request.method == "POST":
+            answer: Response | None = self._why_not(request, door)
+        else:
+            answer = None if door.codes is None else await _at_the_door(request, door)
         await (answer or self.app)(scope, receive, say)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         visitor, door = HTTPConnection(scope), self.door()
         asker = _client_id(visitor, door)
-        if door.codes is not None and not _may_connect(visitor, door):
+        if self._refusal(visitor, door):
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
         door.pages[asker] += 1
         try:
-            await self.app(scope, receive, send)
+            await self.app(_of_this_server(scope), receive, send)
         finally:
             door.pages[asker] -= 1
             if not door.pages[asker]:
                 del door.pages[asker]
+
+    def _refusal(self, visitor: HTTPConnection, door: Door, opened: str = "") -> str:
+        """Return why a page may not open its socket, or "": it has no ticket, another server gave it, all is full."""
+        role = door.role_of(visitor.cookies)
+        if role is None:
+            return "This class has a code, and this page was opened without it or long ago; reload the page."
+        sentence = self.origins.refusal(visitor.headers.get("origin"), visitor.headers.get("host"), opened)
+        return sentence or ("" if role == "teacher" else _crowd(visitor, door))
+
+    def _why_not(self, request: Request, door: Door) -> Response:
+        sentence = self._refusal(request, door, dict(_query(request)).get("opened", ""))
+        return _json({"error": sentence}, 200 if door.role_of(request.cookies) else 401)
 
 
 async def _at_the_door(request: Request, door: Door) -> Response | None:
@@ -135,7 +156,8 @@ async def _read_form(request: Request, door: Door, role: Role | None) -> Respons
 async def _let_in(request: Request, door: Door, code: str, role: Role | None) -> Response:
     """To the same place, with a ticket; or the form again, with a sentence."""
     address = request.client.host if request.client else ""
-    where = _here(request.scope["path"], [(name, value) for name, value in _query(request) if name != "code"])
+    query = [(name, value) for name, value in _query(request) if name != "code"]
+    where = way_to(request, request.scope["path"], urlencode(query))
     try:
         found = await door.guess(code, address, _client_id(request, door), role)
     except (WrongCode, NotChecked) as error:
@@ -143,7 +165,7 @@ async def _let_in(request: Request, door: Door, code: str, role: Role | None) ->
             return RedirectResponse(where, 303, {"Cache-Control": "no-store"})
         return _not_in(request, error)
     if request.scope["path"] == DOOR:
-        where = TEACHERS_PAGE if found == "teacher" else "/"
+        where = way_to(request, TEACHERS_PAGE if found == "teacher" else "")
     answer = RedirectResponse(where, 303, {"Cache-Control": "no-store"})
     best: Role = "teacher" if "teacher" in (found, role) else "student"  # a teacher may scan what students scan
     answer.headers.append("Set-Cookie", _cookie(request, door.cookies.ticket, door.ticket(best), TICKET_KEPT))
@@ -165,28 +187,20 @@ def _not_in(request: Request, error: WrongCode | NotChecked) -> Response:
     return _refuse(request, str(error), 403)
 
 
-def _here(path: str, query: list[tuple[str, str]]) -> str:
-    """An address on this server and on no other: a browser takes `//other` and `/\\other` for another host."""
-    return "/" + quote(path.lstrip("/\\"), safe="/:@!$&'()*+,;=~-._") + (f"?{urlencode(query)}" if query else "")
-
-
 def _query(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
 
 
-def _may_connect(visitor: HTTPConnection, door: Door) -> bool:
-    """Whether a page may open its socket: with a ticket, from a page of this very server, and while there is room."""
-    role = door.role_of(visitor.cookies)
-    if role is None:
-        return False
-    origin = visitor.headers.get("origin")
-    try:
-        # Streamlit would go on to ask a server on the internet for its own address where these two differ.
-        if origin is not None and urlsplit(origin).netloc != visitor.headers.get("host"):
-            return False
-    except ValueError:  # no address at all
-        return False
-    return role == "teacher" or not _crowd(visitor, door)
+def _of_this_server(scope: Scope) -> Scope:
+    """A socket's request as Streamlit gets it, which compares Origin and Host anew, and more strictly than the gate.
+
+    Where these two differ, Streamlit would go on to ask a server on the internet for this one's address.
+    """
+    headers = [(name, value) for name, value in scope["headers"] if name != b"origin"]
+    host = next((value for name, value in headers if name == b"host"), None)
+    if host is not None and len(headers) < len(scope["headers"]):
+        headers.append((b"origin", b"http://" + host))
+    return {**scope, "headers": headers}
 
 
 def _crowd(visitor: HTTPConnection, door: Door) -> str:
@@ -209,15 +223,20 @@ def _is_page(request: Request) -> bool:
 
 def _cookie(request: Request, name: str, value: str, seconds: int) -> str:
     secure = "; Secure" if request.scope["scheme"] == "https" else ""
-    return f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
+    return f"{name}={value}; Path={taken_off(request) or '/'}; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
 
 
 def _refuse(request: Request, sentence: str, status: int, headers: dict[str, str] | None = None) -> Response:
     """A form where a person asks, else the sentence alone."""
     if _is_page(request) or request.method == "POST":
         return _form(sentence, status, headers)
-    body = json.dumps({"error": sentence}).encode()
-    return Response(body, status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json")
+    return _json({"error": sentence}, status, headers)
+
+
+def _json(said: dict[str, str], status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(
+        json.dumps(said), status, {"Cache-Control": "no-store", **(headers or {})}, media_type="application/json"
+    )
 
 
 def _form(sentence: str, status: int, headers: dict[str, str] | None = None, ask: bool = True) -> Response:

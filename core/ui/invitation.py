@@ -54,31 +54,38 @@ class Invitation:
         )
 
 
-def address(bound: str, port: int, asked: str = "") -> str:
+def declared(asked: str) -> str:
+    """The public address of a server as the environment gives it, "" where it gives none. Raises `AddressError`."""
+    asked = asked.strip()
+    try:
+        parts = urlsplit(asked)
+        fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and asked.isprintable()
+    except ValueError:
+        fine = False
+    if asked and (not fine or " " in asked or parts.query or parts.fragment or parts.username is not None):
+        raise AddressError(
+            f"{ADDRESS_VARIABLE} = {clip(asked)} is no address of a server; "
+            "give one such as https://lab.school.example, or unset it."
+        )
+    return asked.rstrip("/")
+
+
+def address(bound: str, port: int, asked: str = "", base_path: str = "") -> str:
     """Where browsers of the room find a server.
 
     Args:
         bound: what it listens at: a name or an address, or all of the machine's.
         port: likewise.
         asked: what the environment gives instead, such as `https://lab.school.example`.
+        base_path: below which it answers, as "/lab"; one that the environment gives stands.
 
     Raises:
         AddressError: what the environment gives is no address of a server.
     """
-    if asked:
-        try:
-            parts = urlsplit(asked)
-            fine = parts.scheme in ("http", "https") and parts.hostname and (parts.port or 1) and asked.isprintable()
-        except ValueError:
-            fine = False
-        if not fine or " " in asked or parts.query or parts.fragment or parts.username is not None:
-            raise AddressError(
-                f"{ADDRESS_VARIABLE} = {clip(asked)} is no address of a server; "
-                "give one such as https://lab.school.example, or unset it."
-            )
-        return asked.rstrip("/")
+    if public := declared(asked):
+        return public if urlsplit(public).path else public + base_path
     host = own_address() if _is_any(bound) else bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}{base_path}"
 
 
 def own_address() -> str:
@@ -99,9 +106,9 @@ def own_address() -> str:
     return "127.0.0.1"
 
 
-def invitation(codes: Codes, bound: str, port: int) -> Invitation:
+def invitation(codes: Codes, bound: str, port: int, base_path: str = "") -> Invitation:
     """To the server that runs here. Raises `AddressError`."""
-    return Invitation(address(bound, port, os.environ.get(ADDRESS_VARIABLE, "").strip()), codes)
+    return Invitation(address(bound, port, os.environ.get(ADDRESS_VARIABLE, ""), base_path), codes)
 
 
 @cache

@@ -19,10 +19,12 @@ from core.runs import engines
 from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
+from core.ui import paths
 from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
 from core.ui.cookies import Cookies
 from core.ui.door import Door
-from core.ui.invitation import ADDRESS_VARIABLE, Invitation, invitation
+from core.ui.invitation import ADDRESS_VARIABLE, Invitation, declared, invitation
+from core.ui.origins import Origins
 from core.ui.votes import Votes
 
 COMPARISON = ("lesson", "runs", "series")
@@ -52,12 +54,28 @@ def door() -> Door:
     return Door.chosen(os.environ, st.get_option("server.address"), names)
 
 
+def base_path() -> str:
+    """Below which path this server answers, as "/lab"; "" for its root."""
+    return paths.base_path(st.get_option("server.baseUrlPath"))
+
+
+def origins() -> Origins:
+    """Whose pages may connect. Raises `AddressError`."""
+    open_door = door().codes is None
+    return Origins(
+        declared(os.environ.get(ADDRESS_VARIABLE, "")),
+        also=st.get_option("server.corsAllowedOrigins"),
+        local=open_door,
+        all=open_door and not st.get_option("server.enableCORS"),
+    )
+
+
 @st.cache_resource(show_spinner=False)
 def invited() -> Invitation | None:
     """How a class finds this server; None where it serves its own machine alone."""
     codes = door().codes
     bound, port = st.get_option("server.address"), st.get_option("server.port")
-    return None if codes is None else invitation(codes, bound or "", port)
+    return None if codes is None else invitation(codes, bound or "", port, base_path())
 
 
 @st.cache_resource(show_spinner=False)

@@ -48,7 +48,7 @@ def door(clock):
     return Door(Codes("tulip", "rembrandt"), clock)
 
 
-@pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "127.8.9.1"])
+@pytest.mark.parametrize("bound", ["127.0.0.1", "::1", "localhost", "127.8.9.1", "::ffff:127.0.0.1"])
 def test_a_server_of_its_own_machine_has_no_codes_and_whoever_comes_is_the_teacher(bound):
     door = Door.chosen({}, bound)
     assert door.codes is None

@@ -1,8 +1,9 @@
 """The gate, asked over ASGI as browsers and others ask: what reaches the app behind it, and with which cookies."""
 
 import asyncio
+import json
 from http.cookies import SimpleCookie
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,9 @@ from hypothesis import strategies as st
 
 from core.ui.cookies import CLIENT_ID, Cookies
 from core.ui.door import TICKET_KEPT, Codes, Door
-from core.ui.gate import MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, Gate
+from core.ui.gate import CONNECTION, MOST_BODY, MOST_PAGES, MOST_PAGES_EACH, Gate
+from core.ui.origins import Origins
+from core.ui.paths import BasePath
 from core.ui.throttle import FREE_EACH, MAX_WAITING_BROWSER
 from tests.ui.virtual import VirtualLoop, run
 
@@ -41,11 +44,12 @@ class App:
 
 
 class Answer:
-    def __init__(self, sent):
+    def __init__(self, sent, address):
         start = next((each for each in sent if each["type"] == "http.response.start"), None)
         self.status = start and start["status"]
         self.pairs = [(name.decode().lower(), value.decode()) for name, value in (start or {}).get("headers", ())]
         self.headers = dict(self.pairs)
+        self.leads_to = urljoin(address, self.headers.get("location", ""))
         self.body = b"".join(each.get("body", b"") for each in sent if each["type"] == "http.response.body").decode()
         self.connected = any(each["type"] == "websocket.accept" for each in sent)
         self.cookies = {}
@@ -55,10 +59,10 @@ class Answer:
 
 
 class Server:
-    def __init__(self, codes=CODES, cookies=COOKIES):
+    def __init__(self, codes=CODES, cookies=COOKIES, origins=None):
         self.app, self.now = App(), 1000.0
         self.door = Door(codes, lambda: self.now, cookies)
-        self.gate = Gate(self.app, lambda: self.door)
+        self.gate = Gate(self.app, lambda: self.door, origins)
 
     def ask(self, *args, **how):
         return run(self.answer(*args, **how))
@@ -84,7 +88,7 @@ class Server:
             sent.append(message)
 
         await self.gate(scope, receive, send)
-        return Answer(sent)
+        return Answer(sent, f"http://lab{quote(path)}")
 
     def cookie(self, role):
         return f"{self.door.cookies.ticket}={self.door.ticket(role)}; {self.door.cookies.client}={NAME}"
@@ -104,7 +108,7 @@ def test_on_the_loopback_everything_passes_and_only_a_name_is_given():
     assert (answer.status, answer.body, set(answer.cookies)) == (200, "inside", {CLIENT})
     assert {name for name, _ in answer.pairs} == {"content-type", "set-cookie"}
     assert server.ask("/_stcore/upload_file/a/b", "PUT").status == 200
-    assert server.ask("/_stcore/stream", kind="websocket", origin="http://elsewhere").connected
+    assert server.ask("/_stcore/stream", kind="websocket", origin="http://lab:80").connected
 
 
 def test_a_browser_gets_a_name_with_its_first_page_and_keeps_it():
@@ -172,8 +176,8 @@ def test_no_cookie_but_a_ticket_opens_anything(cookie):
 def test_a_link_with_the_code_leads_to_the_same_place_without_it(server):
     answer = server.ask("/dropout?width=4&code=Tu-lip&hide=a,b&text=%26%3D", **PAGE)
     assert answer.status == 303
-    path, query = answer.headers["location"].split("?")
-    assert path == "/dropout"
+    path, query = answer.leads_to.split("?")
+    assert path == "http://lab/dropout"
     assert parse_qs(query) == {"width": ["4"], "hide": ["a,b"], "text": ["&="]}
     ticket = answer.cookies[TICKET]
     assert (ticket["httponly"], ticket["samesite"]) == (True, "Lax")
@@ -182,7 +186,7 @@ def test_a_link_with_the_code_leads_to_the_same_place_without_it(server):
 
 def test_the_form_takes_the_code_at_any_page(server):
     answer = server.ask("/dropout?width=4&code=wrong", "POST", body=b"code=tulip", **PAGE)
-    assert (answer.status, answer.headers["location"]) == (303, "/dropout?width=4")
+    assert (answer.status, answer.leads_to) == (303, "http://lab/dropout?width=4")
     assert server.ask(cookie=f"{TICKET}={answer.cookies[TICKET].value}").body == "inside"
 
 
@@ -237,14 +241,14 @@ def test_a_student_who_mistypes_the_teachers_code_is_slowed_down_and_stays_insid
     assert VirtualLoop.now > begun
     begun = VirtualLoop.now
     assert server.ask("/dropout", cookie=student).body == "inside", "the class goes on"
-    assert server.ask("/dropout?code=tulip", cookie=student, **PAGE).headers["location"] == "/dropout"
+    assert server.ask("/dropout?code=tulip", cookie=student, **PAGE).leads_to == "http://lab/dropout"
     assert VirtualLoop.now == begun
-    assert server.ask("/door", "POST", body=b"code=rembrandt", cookie=student).headers["location"] == "/classroom"
+    assert server.ask("/door", "POST", body=b"code=rembrandt", cookie=student).leads_to == "http://lab/classroom"
 
 
 def test_an_old_link_leads_those_inside_on(server):
     answer = server.ask("/dropout?width=4&code=last-weeks", cookie=server.cookie("student"), **PAGE)
-    assert (answer.status, answer.headers["location"], answer.cookies) == (303, "/dropout?width=4", {})
+    assert (answer.status, answer.leads_to, answer.cookies) == (303, "http://lab/dropout?width=4", {})
 
 
 def test_beside_a_flood_a_scan_comes_in_by_itself(server):
@@ -284,20 +288,20 @@ def test_a_typed_code_that_was_not_checked_is_not_sent_again_by_itself(server):
 
 @given(st.text(max_size=30), st.dictionaries(st.text(max_size=8), st.text(max_size=8), max_size=3))
 def test_no_link_leads_to_another_server(path, query):
-    address = f"/{path.replace('?', '')}?{urlencode({**query, 'code': 'tulip'})}"
+    address = f"/{quote(path)}?{urlencode({**query, 'code': 'tulip'})}"
     answer = Server().ask(address, **PAGE)
     assert answer.status == 303
     location = answer.headers["location"]
-    assert location.startswith("/")
-    assert location[1:2] not in ("/", "\\")
+    assert location.startswith(("./", "../")), "neither a host nor a scheme, and below whatever path a proxy puts ahead"
     assert location.isprintable()
+    assert urlsplit(answer.leads_to).netloc == "lab"
     assert urlsplit(location).netloc == ""
     assert "code" not in parse_qs(urlsplit(location).query, keep_blank_values=True)
 
 
 @pytest.mark.parametrize("path", ["//evil.example/x", "/\\evil.example", "///evil.example", "/\\/evil.example"])
 def test_a_path_that_looks_like_another_server_stays_on_this_one(server, path):
-    assert server.ask(f"{path}?code=tulip", **PAGE).headers["location"].startswith("/evil.example")
+    assert server.ask(f"{path}?code=tulip", **PAGE).leads_to.startswith("http://lab/evil.example")
 
 
 # --- tickets ---------------------------------------------------------------------------------------------------------
@@ -354,12 +358,12 @@ def test_no_two_browsers_get_one_ticket(server):
 def test_the_door_makes_a_student_the_teacher_and_a_scan_does_not_undo_it(server):
     assert "Only the teacher needs" in server.ask("/door", cookie=server.cookie("student"), **PAGE).body
     answer = server.ask("/door", "POST", body=b"code=rembrandt", cookie=server.cookie("student"), **PAGE)
-    assert answer.headers["location"] == "/classroom"
+    assert answer.leads_to == "http://lab/classroom"
     ticket = answer.cookies[TICKET].value
     assert server.door.role(ticket) == "teacher"
     again = server.ask("/?code=tulip", cookie=f"{TICKET}={ticket}", **PAGE)
     assert server.door.role(again.cookies[TICKET].value) == "teacher"
-    assert server.ask("/door", "POST", body=b"code=tulip", **PAGE).headers["location"] == "/"
+    assert server.ask("/door", "POST", body=b"code=tulip", **PAGE).leads_to == "http://lab/"
 
 
 def test_students_bring_no_files_and_the_teacher_does(server):
@@ -416,3 +420,76 @@ def test_whatever_a_class_is_answered_is_not_framed_nor_taken_for_another_type(s
         assert answer.headers["referrer-policy"] == "same-origin"
         assert "frame-ancestors" in answer.headers["content-security-policy"]
     assert "default-src 'none'" in server.ask("/", **PAGE).headers["content-security-policy"]
+
+
+# --- at any address --------------------------------------------------------------------------------------------------
+
+
+LAB = "https://lab.school.example"
+
+
+@pytest.mark.parametrize("codes", [CODES, None])
+def test_a_page_that_may_not_connect_hears_why(codes):
+    server = Server(codes)
+    cookie = server.cookie("student")
+    for origin, connected in (("https://lab:8443", False), ("http://lab:80", True)):
+        asked = f"{CONNECTION}?opened=https://lab:8443"
+        said = json.loads(server.ask(asked, "POST", cookie=cookie, origin=origin).body)["error"]
+        assert (said == "") is connected
+        assert ("GRADIENT_LAB_ADDRESS=https://lab:8443" in said) is not connected
+        assert server.ask("/_stcore/stream", kind="websocket", cookie=cookie, origin=origin).connected is connected
+
+
+def test_whoever_is_outside_hears_nothing_but_that_there_is_a_code(server):
+    answer = server.ask(CONNECTION, "POST", origin="http://lab:80")
+    assert answer.status == 401
+    assert "This class has a code" in answer.body
+
+
+def test_a_full_server_says_so_to_a_page_that_cannot_connect(server):
+    server.door.pages["another"] = MOST_PAGES
+    said = server.ask(CONNECTION, "POST", cookie=server.cookie("student"), origin="http://lab:80").body
+    assert "400 pages are open" in said
+
+
+@pytest.mark.parametrize("codes", [CODES, None])
+def test_streamlit_is_told_an_origin_that_it_takes_without_asking_the_internet(codes):
+    server, seen = Server(codes, origins=Origins(LAB)), []
+
+    async def look(scope, receive, send):
+        seen.append({name.decode(): value.decode() for name, value in scope["headers"]})
+
+    server.gate.app = look
+    for origin in (LAB, "http://lab:80"):
+        server.ask(kind="websocket", cookie=server.cookie("student"), origin=origin)
+    server.ask(kind="websocket", cookie=server.cookie("student"))
+    assert [each.get("origin") for each in seen] == ["http://lab:80", "http://lab:80", None]
+
+
+def test_cookies_are_for_tls_alone_where_the_declared_address_is_asked(server):
+    server.gate.origins = Origins("https://lab:8443")
+    assert server.ask("/?code=tulip", **PAGE).cookies[server.door.cookies.ticket]["secure"]
+    server.gate.origins = Origins(LAB)
+    assert not server.ask("/?code=tulip", **PAGE).cookies[server.door.cookies.ticket]["secure"]
+
+
+@pytest.mark.parametrize("base", ["/lab", "/a/b"])
+def test_below_a_base_path_the_gate_is_the_same(server, base):
+    gate = server.gate
+    server.gate = BasePath(gate, base)
+    assert server.ask(f"{base}/_stcore/health").body == "inside"
+    assert server.ask(f"{base}/dropout", **PAGE).status == 401
+    assert "<form" in server.ask(f"{base}/door", **PAGE).body
+    answer = server.ask(f"{base}/door", "POST", body=b"code=rembrandt", **PAGE)
+    assert answer.leads_to == f"http://lab{base}/classroom"
+    assert answer.cookies[server.door.cookies.ticket]["path"] == base
+    answer = server.ask(f"{base}/dropout?width=4&code=tulip", **PAGE)
+    assert answer.leads_to == f"http://lab{base}/dropout?width=4"
+    assert server.ask(f"{base}/?code=tulip", **PAGE).leads_to == f"http://lab{base}/"
+    refused = server.ask(f"{base}/_stcore/upload_file/a/b", "PUT", cookie=server.cookie("student"))
+    assert (refused.status, "Only the teacher" in refused.body) == (403, True)
+    student = server.cookie("student")
+    assert server.ask(f"{base}/_stcore/stream", kind="websocket", cookie=student, origin="http://lab:80").connected
+    assert json.loads(server.ask(base + CONNECTION, "POST", cookie=student, origin="http://lab:80").body) == {
+        "error": ""
+    }

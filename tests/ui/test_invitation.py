@@ -63,6 +63,21 @@ def test_an_address_that_is_given_is_the_one(bound, asked, found):
 
 
 @pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ("", "http://lab:8501/a/b"),
+        ("https://lab.school.example", "https://lab.school.example/a/b"),
+        ("https://lab.school.example/", "https://lab.school.example/a/b"),
+        ("https://lab.school.example/elsewhere/", "https://lab.school.example/elsewhere"),  # a proxy's own path
+    ],
+)
+def test_below_a_base_path_links_say_it(asked, found):
+    assert address("lab", 8501, asked, "/a/b") == found
+    invited = Invitation(address("lab", 8501, asked, "/a/b"), CODES)
+    assert invited.link == f"{found}/?code=tulip"
+
+
+@pytest.mark.parametrize(
     "asked", ["lab", "ftp://lab", "https://", "https://a b", "http://lab:port", "http://[", "http://x?y", "http://u@x"]
 )
 def test_an_address_that_is_none_gets_a_sentence(asked, monkeypatch):

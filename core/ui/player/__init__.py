@@ -11,12 +11,19 @@ import streamlit as st
 from core.ui.replay import CHART_LIBRARY
 from core.ui.routes import asset
 
+NOT_LOADED = "The charts could not be loaded from the server. Reload the page to try again."
 # It starts with a newline, since Streamlit takes one line that looks like a path for one; and it makes whole
 # addresses, since Streamlit runs it from a blob, where a relative import leads nowhere.
 STUB = f"""
 const at = (path) => new URL(path, document.baseURI).href;
 const assets = {{ style: at("{asset("player.css")}"), plotly: at("{asset(CHART_LIBRARY.name)}") }};
-export default async (component) => (await import(at("{asset("player.js")}"))).default(component, assets);
+export default async (component) => {{
+  const player = await import(at("{asset("player.js")}")).catch((cause) => {{
+    component.parentElement.textContent = "{NOT_LOADED}";
+    throw cause;
+  }});
+  return player.default(component, assets);
+}};
 """
 
 _mount = st.components.v2.component("gradient_lab_player", js=STUB, isolate_styles=False)
