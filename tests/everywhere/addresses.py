@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -294,7 +295,8 @@ async def _socket_works(here: Served, browser: Browser) -> str:
 
 def socket_works(here: Served, browser: Browser) -> None:
     """A lesson is drawn, Run is pressed, and a first frame comes."""
-    asyncio.run(_socket_works(here, browser))
+    with ThreadPoolExecutor(1) as aside:  # whoever drives a browser has an event loop in this thread
+        aside.submit(asyncio.run, _socket_works(here, browser)).result()
 
 
 def api_works(here: Served, browser: Browser) -> None:

@@ -74,7 +74,7 @@ def test_an_address_that_is_given_is_the_one(bound, asked, found):
 def test_below_a_base_path_links_say_it(asked, found):
     assert address("lab", 8501, asked, "/a/b") == found
     invited = Invitation(address("lab", 8501, asked, "/a/b"), CODES)
-    assert invited.link == f"{found}/?code=tulip"
+    assert invited.link == f"{found}/?code={CODES.students}"
 
 
 @pytest.mark.parametrize(
