@@ -26,11 +26,12 @@ from typing import Any
 from core import console, data, places
 from core.cost import CostError
 from core.data import DataError
-from core.device import DeviceError, cores, keep_memory
+from core.device import DeviceError, keep_memory
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
 from core.places import PlaceError, gallery_to_write
+from core.resources import cores
 from core.runs import bundle
 from core.runs.agreement import disagreement, stated
 from core.runs.bundle import BundleError

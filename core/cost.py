@@ -7,6 +7,8 @@ from statistics import median
 
 import torch
 
+from core.resources import Amount
+
 MOST_SECONDS = 3600.0
 MOST_GPU_SECONDS = 24 * 3600.0
 """Of a preset that says that it takes a GPU, on one: a paper's full recipe."""
@@ -76,13 +78,31 @@ def calibrate(device: torch.device) -> Calibration:
     )
 
 
-def check(cost: Cost, calibration: Calibration, most: float = MOST_SECONDS) -> float:
-    """The seconds a run will take; `CostError` where it is beyond what a server should start, `most` seconds."""
+def check(
+    cost: Cost, calibration: Calibration, most: float = MOST_SECONDS, room: Amount | None = None, idle: bool = True
+) -> float:
+    """Return the seconds a run will take.
+
+    Args:
+        cost: of the run.
+        calibration: of the device it is to train on.
+        most: seconds it may take.
+        room: the memory of this machine; None where it is not known.
+        idle: whether nothing else trains; what does will give its memory back.
+
+    Raises:
+        CostError: it is beyond what a server should start.
+    """
     seconds = calibration.seconds(cost)
     if cost.bytes > MOST_BYTES:
         raise CostError(
             f"This run needs about {cost.bytes / 2**30:.1f} GiB of memory, more than the {MOST_BYTES / 2**30:.0f} GiB "
             "a run may take; choose fewer or smaller nets."
+        )
+    if room is not None and cost.bytes > (left := room.free if idle else room.total):
+        raise CostError(
+            f"This run needs about {cost.bytes / 2**30:.1f} GiB of memory, more than the {left / 2**30:.1f} GiB that "
+            f"this machine has {'left' if idle else 'in all'}; choose fewer or smaller nets, or close other programs."
         )
     if seconds > most:
         raise CostError(

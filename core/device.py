@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import math
 import os
 import sys
 import threading
@@ -11,13 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import conv2d
 
 from core.knobs import clip
+from core.resources import cores
 
 CHOICES = ("auto", "cuda", "mps", "cpu")
 AUTO = ("cuda", "cpu")
@@ -27,7 +26,6 @@ TRIAL_TIMEOUT = 60.0  # seconds; a CUDA context and its first kernels take one t
 MOST_THREADS = 1024
 MALLOC_TRIM_THRESHOLD, MALLOC_MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
 MOST_KEPT_AT_ONCE = 2**25  # bytes, the most that malloc lets one set; larger blocks are rare and worth giving back
-QUOTA = Path("/sys/fs/cgroup/cpu.max")  # what a container may use of a larger machine: "200000 100000" is two cores
 
 log = logging.getLogger(__name__)
 
@@ -179,16 +177,6 @@ def reason(error: object) -> str:
     """The first line of what an error or a warning says, shortened, without a full stop."""
     first = " ".join((str(error).strip() or type(error).__name__).split("\n", 1)[0].split())
     return clip(first, 160).rstrip(".:")
-
-
-def cores() -> int:
-    """How many cores this process may keep busy, at least one: never more than its container was given."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = QUOTA.read_text(encoding="utf-8").split()
-        return max(1, min(allowed, math.ceil(int(quota) / int(period))))
-    except (OSError, ValueError, ZeroDivisionError):  # no such file outside Linux; "max" where there is no quota
-        return allowed
 
 
 def threads() -> int:

@@ -20,6 +20,7 @@ from core.cost import (
 )
 from core.knobs import KnobError
 from core.lessons import CURRICULUM
+from core.resources import Amount
 
 MACHINE = Calibration(flops=1e11, numbers=1e9, calls=1e5)
 
@@ -43,6 +44,17 @@ def test_the_absurd_is_refused_in_one_sentence_with_the_next_move(cost, said):
     with pytest.raises(CostError, match=said) as caught:
         check(cost, MACHINE)
     assert "choose fewer" in str(caught.value)
+
+
+def test_what_this_machine_has_no_memory_for_is_refused_in_a_sentence():
+    room, small, large = Amount(free=2**30, total=3 * 2**30), Cost(0, 0, 0, 2**29), Cost(0, 0, 0, 2**31)
+    assert check(small, MACHINE, room=room) == check(large, MACHINE, room=room, idle=False) == 0
+    with pytest.raises(
+        CostError, match=r"needs about 2\.0 GiB of memory, more than the 1\.0 GiB that .* has left; choose"
+    ):
+        check(large, MACHINE, room=room)
+    with pytest.raises(CostError, match=r"more than the 3\.0 GiB that this machine has in all; choose fewer"):
+        check(Cost(0, 0, 0, 2**32 - 1), MACHINE, room=room, idle=False)
 
 
 @pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)

@@ -24,27 +24,14 @@ def untried(monkeypatch):
     device._trial.cache_clear()
 
 
-def machine(monkeypatch, *, cuda=False, mps=False, cores=2, quota="max 100000"):
-    """A machine that has these devices, all in order, cores and container limits."""
+def machine(monkeypatch, *, cuda=False, mps=False, cores=2):
+    """A machine that has these devices, all in order, and cores."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda which: f"NVIDIA {which}")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     monkeypatch.setattr(device, "_computes", lambda where: True)
-    monkeypatch.setattr(device.os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
-    monkeypatch.setattr(device, "QUOTA", Limit(quota))
+    monkeypatch.setattr(device, "cores", lambda: cores)
     monkeypatch.delenv("GRADIENT_LAB_THREADS", raising=False)
-
-
-class Limit:
-    """Stands for the file of the container's limit."""
-
-    def __init__(self, text):
-        self.text = text
-
-    def read_text(self):
-        if self.text is None:
-            raise FileNotFoundError
-        return self.text
 
 
 @pytest.mark.parametrize(
@@ -191,34 +178,6 @@ def test_a_real_gpu_is_picked_and_named():
     picked = device.pick("auto")
     assert torch.ones(2, device=picked).sum() == 2
     assert device.describe(picked) == torch.cuda.get_device_name()
-
-
-@pytest.mark.parametrize(
-    ("cores", "quota", "usable"),
-    [
-        (2, None, 2),
-        (2, "max 100000", 2),
-        (64, "200000 100000", 2),
-        (64, "150000 100000", 2),
-        (4, "50000 100000", 1),
-        (2, "6400000 100000", 2),
-        (2, "", 2),
-        (2, "nonsense here", 2),
-        (2, "200000 0", 2),
-    ],
-)
-def test_cores_are_those_that_the_container_gives(monkeypatch, cores, quota, usable):
-    machine(monkeypatch, cores=cores, quota=quota)
-    assert device.cores() == usable
-
-
-def test_where_affinity_is_unknown_all_cores_count(monkeypatch):
-    machine(monkeypatch)
-    monkeypatch.delattr(device.os, "sched_getaffinity")
-    monkeypatch.setattr(device.os, "cpu_count", lambda: 10)
-    assert device.cores() == 10
-    monkeypatch.setattr(device.os, "cpu_count", lambda: None)
-    assert device.cores() == 1
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (3, 2), (64, 63)])

@@ -9,8 +9,8 @@ import torch
 
 from core import data, places
 from core.__main__ import _claims_that_broke, main
-from core.device import cores
 from core.lessons import CURRICULUM, LESSONS
+from core.resources import cores
 from core.runs.run import Run, State
 from core.scripts import script
 

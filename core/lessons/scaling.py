@@ -14,12 +14,12 @@ import torch
 
 from core.claims import Claim
 from core.cost import Cost
-from core.device import cores
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
 from core.lesson import Facts, Lesson, Mistake, Prediction, finite
 from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
+from core.resources import cores
 from core.traces import Bar, Scatter
 from core.training.parallel import Job, Setting, Worker, by_shards, room, team
 

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, Protocol, cast
 import numpy as np
 import torch
 
-from core import device
+from core import device, resources
 from core.cost import MOST_BYTES, Calibration, CostError, calibrate, spell_seconds
 from core.data import DataError
 from core.device import DeviceError, Devices
@@ -385,6 +385,8 @@ class _Watch:
     def __init__(self, pid: int | None, seconds: float) -> None:
         self._pid, self._seconds, self._began = pid, seconds, time.monotonic()
         self._held, self._next = self._resident(), 0.0
+        room = resources.memory()  # beyond it the system would end some process, and say nothing
+        self._most = MOST_BYTES if room is None else min(MOST_BYTES, room.free)
 
     def look(self, lesson: AnyLesson, step: float | None) -> None:
         """`EngineError` where it takes too much. Looks again only after a moment."""
@@ -398,10 +400,10 @@ class _Watch:
                 "times what it was said to take; turn a knob back, or press Run to try again."
             )
         grown = self._resident() - self._held
-        if grown > MOST_BYTES:
+        if grown > self._most:
             raise EngineError(
                 f"{lesson.title} was ended {_reached(lesson, step)}, since it took {grown / 2**30:.1f} GiB of memory, "
-                f"more than the {MOST_BYTES / 2**30:.1f} GiB a run may take; choose fewer or smaller nets, or fewer "
+                f"more than the {self._most / 2**30:.1f} GiB a run may take; choose fewer or smaller nets, or fewer "
                 "examples."
             )
 

@@ -5,6 +5,7 @@ others stand in line, and askers take turns. A run is said to be done only when 
 """
 
 import logging
+import math
 import threading
 import time
 from collections import OrderedDict
@@ -15,7 +16,7 @@ from heapq import heapify, heappop, heappush
 
 import torch
 
-from core import data
+from core import data, resources
 from core.cost import (
     MOST_GPU_SECONDS,
     MOST_SECONDS,
@@ -208,7 +209,8 @@ class Runner:
         if not fresh and (stored := self.store.find(lesson, knobs)) is not None:
             return stored
         where = self._pick(device)
-        seconds = self._check(lesson, knobs, where, MOST_STUDENT_SECONDS if student else None)
+        most = MOST_STUDENT_SECONDS if student else None
+        seconds = self._check(lesson, knobs, where, most, idle=self._running is None)
         needed = lesson.dataset(knobs)
         if needed is not None:
             data.require(needed)
@@ -394,11 +396,14 @@ class Runner:
         """The device of that name where training takes place, which may find another than this process would."""
         return self.engine.machine.found.pick(name)
 
-    def _check(self, lesson: AnyLesson, knobs: Knobs, where: torch.device, most: float | None = None) -> float:
+    def _check(
+        self, lesson: AnyLesson, knobs: Knobs, where: torch.device, most: float | None = None, idle: bool = True
+    ) -> float:
         """The seconds that a run will take there; `CostError` where it takes too much."""
         recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
         usual = MOST_GPU_SECONDS if recipe else MOST_SECONDS
-        return check(lesson.cost(knobs), self._calibration(where), usual if most is None else most)
+        room = resources.memory() if where.type == "cpu" else None
+        return check(lesson.cost(knobs), self._calibration(where), usual if most is None else most, room, idle)
 
     def _calibration(self, where: torch.device) -> Calibration:
         return self.engine.machine.calibrations.get(where.type, Calibration())
@@ -480,11 +485,12 @@ class Runner:
         run.wall_seconds = run.seconds
 
     def _settle(self, job: Job, machine: Machine) -> None:
-        """Choose its device anew: asked for before the engine knew them, it may be meant for one that does not work."""
+        """Choose its device anew, since the engine may not have known any when it was asked for; look for memory."""
         run = job.run
         try:
-            if (where := machine.found.pick(run.device)) != job.device:
-                job.device, job.seconds = where, self._check(run.lesson, run.knobs, where)
+            where = machine.found.pick(run.device)
+            most = math.inf if where == job.device else None  # its time was looked at when it was asked for
+            job.device, job.seconds = where, self._check(run.lesson, run.knobs, where, most)
         except (CostError, DeviceError) as error:
             raise EngineError(str(error)) from error
 

@@ -24,7 +24,8 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional
 
-from core.device import cores, taking_threads
+from core.device import taking_threads
+from core.resources import cores
 from core.training.crew import Crew
 
 INPUTS, CLASSES = 64, 10

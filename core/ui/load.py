@@ -1,15 +1,11 @@
 """How much of this machine is taken. No Streamlit here."""
 
 import os
-import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from core import device
-
-MEMORY = Path("/proc/meminfo")
+from core import resources
 
 
 @dataclass(frozen=True)
@@ -25,13 +21,13 @@ class Load:
 
     busy: float | None
     cores: int
-    memory: tuple[int, int] | None
-    disk: tuple[int, int] | None
+    memory: resources.Amount | None
+    disk: resources.Amount | None
 
     @classmethod
     def now(cls, folder: Path) -> Self:
         """Of this machine; runs are written to `folder`, which need not be there yet."""
-        return cls(_busy(), device.cores(), _memory(), _disk(folder))
+        return cls(_busy(), resources.cores(), resources.memory(), resources.disk(folder))
 
 
 def _busy() -> float | None:
@@ -39,20 +35,3 @@ def _busy() -> float | None:
         return os.getloadavg()[0]
     except (AttributeError, OSError):
         return None
-
-
-def _memory() -> tuple[int, int] | None:
-    try:
-        found = dict(re.findall(r"^(MemTotal|MemAvailable): +([0-9]+) kB$", MEMORY.read_text(encoding="utf-8"), re.M))
-        return int(found["MemAvailable"]) * 1024, int(found["MemTotal"]) * 1024
-    except (OSError, KeyError):  # Linux alone has this file
-        return None
-
-
-def _disk(folder: Path) -> tuple[int, int] | None:
-    there = next((each for each in (folder, *folder.parents) if each.is_dir()), None)
-    try:
-        usage = None if there is None else shutil.disk_usage(there)
-    except OSError:
-        return None
-    return None if usage is None else (usage.free, usage.total)

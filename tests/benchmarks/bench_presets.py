@@ -17,8 +17,9 @@ import torch
 
 from core import data
 from core.cost import calibrate
-from core.device import cores, keep_memory
+from core.device import keep_memory
 from core.lessons import CURRICULUM, LESSONS
+from core.resources import cores
 from core.training import online
 
 CPU = torch.device("cpu")

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from core.device import cores
 from core.frames import TIMED, Frame, Recording
 from core.lessons.scaling import (
     LESSON,
@@ -27,6 +26,7 @@ from core.lessons.scaling import (
     tried,
     turns,
 )
+from core.resources import cores
 from core.training import crew
 from core.training.parallel import Setting
 

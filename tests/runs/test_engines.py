@@ -17,6 +17,7 @@ from core import device
 from core.cost import Calibration
 from core.frames import Recording
 from core.places import ROOT
+from core.resources import Amount
 from core.runs import engines
 from core.runs.engines import UNKNOWN, EngineError, InProcess, InThread, Stopped
 from tests.runs.fakes import same
@@ -394,6 +395,12 @@ def test_what_takes_too_much_memory_is_ended_and_so_is_its_process(in_process, m
         record(in_process, "hungry")
     assert eventually(lambda: not alive(pid))
     assert len(record(in_process, "good")) == 5
+
+
+def test_what_takes_more_memory_than_this_machine_has_left_is_ended_before_the_system_does(in_process, monkeypatch):
+    monkeypatch.setattr(engines.resources, "memory", lambda: Amount(free=300 * 2**20, total=2**30))
+    with pytest.raises(EngineError, match=r"^Tiny was ended at pass \d+, since it took .* more than the 0\.3 GiB"):
+        record(in_process, "hungry")
 
 
 @pytest.mark.parametrize("slug", ["good", "quiet"])

@@ -18,6 +18,7 @@ from core.cost import Calibration, Cost, CostError
 from core.data import DataError
 from core.device import DeviceError, Devices
 from core.frames import Frame
+from core.resources import Amount
 from core.runs import runner as runner_module
 from core.runs.engines import UNKNOWN, Engine, InProcess, InThread, Machine
 from core.runs.run import Run, State
@@ -485,6 +486,21 @@ def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
             assert runner.submit(long, knobs).key == long.key(knobs)
     finally:
         runner.close()
+
+
+def test_a_run_waits_for_memory_that_another_holds_and_is_refused_where_nobody_will_give_it_back(
+    tmp_path, gate, monkeypatch
+):
+    monkeypatch.setattr("core.resources.memory", lambda: Amount(free=1, total=10))
+    monkeypatch.setitem(LESSONS, "large", lesson("large", cost=lambda knobs: Cost(0, 0, 0, 5)))
+    with running(tmp_path, gate) as runner:
+        with pytest.raises(CostError, match="that this machine has left"):
+            submit(runner, "large")
+        begun(runner, submit(runner, "gate"))
+        run = submit(runner, "large")
+        gate.opened.set()
+        assert ended(runner, run) is State.FAILED
+        assert "of memory, more than the 0.0 GiB that this machine has left" in run.error
 
 
 class Late(InThread):

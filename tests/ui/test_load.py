@@ -3,7 +3,6 @@
 import os
 import shutil
 
-from core.ui import load
 from core.ui.load import Load
 
 
@@ -13,13 +12,6 @@ def test_this_machine_tells_its_load(tmp_path):
     assert now.disk[1] == shutil.disk_usage(tmp_path).total
     for free, total in filter(None, (now.memory, now.disk)):
         assert 0 <= free <= total
-
-
-def test_memory_is_read_as_linux_says_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(load, "MEMORY", tmp_path / "meminfo")
-    assert Load.now(tmp_path).memory is None
-    load.MEMORY.write_text("MemTotal:        8000000 kB\nMemFree: 1 kB\nMemAvailable:    5000000 kB\n")
-    assert Load.now(tmp_path).memory == (5_000_000 * 1024, 8_000_000 * 1024)
 
 
 def test_what_a_machine_does_not_tell_is_not_made_up(tmp_path, monkeypatch):
