@@ -316,9 +316,8 @@ def hunt(lesson: AnyLesson) -> None:
 
 def theory_and_code(lesson: AnyLesson) -> None:
     """Why it happens, and the code that ran."""
-    with folded(f"{lesson.slug}/why", "Why?", ":material/school:") as opened:
-        if opened:
-            st.markdown(lesson.theory)
+    with st.expander("Why?", icon=":material/school:"):  # always drawn: a page that is printed shows it
+        st.markdown(lesson.theory)
     with folded(f"{lesson.slug}/code", "The code", ":material/code:") as opened:
         if opened:
             st.caption("The training as it runs: where a notebook prints, this yields a frame.")

@@ -60,6 +60,24 @@ EVERYWHERE = """
   [data-testid="stMainBlockContainer"] { padding-left: 1rem; padding-right: 1rem; }
   [data-testid="stMain"] h1 { font-size: 1.5rem; }
 }
+/* On paper: dark on white whatever the theme, what was folded open, and nothing that is there to be pressed. */
+@page { margin: 12mm; }
+@media print {
+  .stApp { color-scheme: light !important; }
+  body, .stApp, .stApp [data-testid="stAppViewContainer"] { background: #fff !important; }
+  [data-testid="stMain"] :not(.gl-player, .gl-player *, .gl-letter) {
+    color: #1b2430 !important; background-color: transparent !important;
+  }
+  [data-testid="stMainBlockContainer"] { padding: 0 !important; }
+  [data-testid="stSidebar"], [data-testid="stMain"] :is(.stButton, .stDownloadButton, [data-testid="stPopover"],
+    .stPageLink, .gl-files, .st-key-projector_switch, .st-key-predict, .st-key-neighbours) { display: none !important; }
+  .stExpander details::details-content { content-visibility: visible !important; block-size: auto !important; }
+  /* What is drawn only while it is open, and is not. */
+  .stExpander:not(:has([data-testid="stExpanderDetails"] [data-testid="stElementContainer"])) { display: none; }
+  .katex-mathml { display: none; } /* what screen readers read would make the page wider than the paper */
+  .gl-beside { overflow: visible; }
+  .gl-beside tr { break-inside: avoid; }
+}
 </style>
 """
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import plotly.graph_objects as go
 
 from core.frames import Array
 from core.knobs import clip
@@ -156,6 +157,23 @@ def compared(runs: Sequence[Run], asked: Sequence[str] = ()) -> dict[str, Any]:
         "panels": drawn,
         "marks": None,  # the narrator speaks of one run at a time
     }
+
+
+def headline(runs: Sequence[Run], asked: Sequence[str] = ()) -> tuple[Panel, go.Figure] | None:
+    """The first of these panels and how it looks at the end of all runs; None where nothing can be overlaid."""
+    panels, _ = shared(runs)
+    names = chosen(panels, asked)
+    first = next((each for each in panels if set(names) & set(on_offer([each]))), None)
+    if first is None:
+        return None
+    panel, owners = _overlay(first, names)
+    figure = go.Figure(layout=panel.layout)
+    for trace, owner in zip(panel.traces, owners, strict=True):
+        figure.add_trace(trace.trace)
+        if isinstance(trace, Grow) and owner is not None:
+            frames, heights = trace.points(runs[owner].recording, 0, None)
+            figure.data[-1].update(x=_steps(runs[owner])[frames], y=heights)
+    return panel, figure
 
 
 def compared_json(parts: tuple[Part, ...], asked: tuple[str, ...]) -> str:

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+import plotly.graph_objects as go
+
 from core.claims import SIGNS, Claim
 from core.knobs import spell
+from core.panels import Panel
 from core.runs.run import Run
 from core.ui.beside import Cell, explained, facts_beside, knobs_beside
-from core.ui.overlay import LETTERS, compared_json, shared
+from core.ui.overlay import LETTERS, compared_json, headline, shared
 from core.ui.run_json import Part, state
+from core.ui.thumbnail import thumbnail
 
 PLAYER = Path(__file__).parent / "player"
 # The part of Plotly's own library that draws in two dimensions: a third of the whole that comes with the Python package
@@ -35,7 +39,30 @@ td + td { min-width: 9em; font-variant-numeric: tabular-nums; }
 .origin { margin: 4px 0 20px; opacity: .75; }
 .wide { overflow-x: auto; }
 main { margin-top: 18px; }
+figure { max-width: 640px; margin: 12px 0; }
+figure svg { display: block; width: 100%; aspect-ratio: 16 / 9; border: 1px solid #8884; border-radius: 8px; }
+figure ul { display: flex; flex-wrap: wrap; gap: 0 1em; margin: 6px 0; padding: 0; list-style: none; font-weight: 600; }
+.scripted #still { display: none; }
 summary { margin: 18px 0 6px; font-weight: 600; cursor: pointer; }
+@page { margin: 12mm; }
+@media print {
+  :root { color-scheme: light; }
+  body { max-width: none; padding: 0; background: #ffffff; color: #1b2430; font-size: 14px; }
+  .wide { overflow: visible; }
+  td + td { min-width: 0; }
+  td { overflow-wrap: anywhere; font-size: 12px; }
+  h2, summary { break-after: avoid; }
+  tr { break-inside: avoid; }
+  details::details-content { content-visibility: visible; block-size: auto; }
+}
+"""
+
+# Without a script, or in a browser that is too old for ours, the still picture stays, and the sentence above it.
+FALLBACK = """
+document.documentElement.className = "scripted";
+addEventListener("load", function () {
+  if (!window.Plotly || !document.querySelector(".gl-player")) document.documentElement.className = "";
+});
 """
 
 START = """
@@ -44,7 +71,6 @@ const run = JSON.parse(document.getElementById("run").textContent);
 const nothingNew = { ...run, steps: [], marks: [], panels: run.panels.map((panel) => ({ ...panel, delta: [] })) };
 mount(document.getElementById("player"), {
   source: { fetch: async (since) => (since === 0 ? run : { ...nothingNew, since: run.frames }) },
-  frame: 0,
 });
 """
 
@@ -53,6 +79,7 @@ def replay_html(run: Run) -> bytes:
     """The whole file, about two megabytes, nearly all of them the chart library."""
     name = f"{run.lesson.title}: {run.lesson.name_of(run.knobs)}"
     imported = ", imported" if run.imported else ""
+    panel = run.lesson.panels(run.knobs)[0]
     below = [
         _claims(run.claims),
         _details("Facts", ("fact", "value"), [(fact, _spell(value)) for fact, value in run.facts.items()]),
@@ -64,6 +91,7 @@ def replay_html(run: Run) -> bytes:
         f"{name} · {run.lesson.origin} · trained {run.created:%Y-%m-%d} on {run.device}{imported}",
         json.dumps(state(run), allow_nan=False, separators=(",", ":")),
         "\n".join(below),
+        still=_still(panel, panel.figure(run.recording)),
     )
 
 
@@ -79,6 +107,7 @@ def comparison_html(runs: Sequence[Run], series: Sequence[str] = ()) -> bytes:
     differ, equal = knobs_beside(runs)
     facts = facts_beside(runs)
     _, left_out = shared(runs)
+    first = headline(runs, series)
     above = f"<h2>What differs</h2>{_table(('knob', *heads), [(label, *values) for label, values in differ])}"
     below = [
         f"<p>Not overlaid, since they show one moment or belong to one run only: {escape(', '.join(left_out))}.</p>"
@@ -99,6 +128,7 @@ def comparison_html(runs: Sequence[Run], series: Sequence[str] = ()) -> bytes:
         compared_json(tuple(Part.of(run, 0) for run in runs), tuple(series)),
         "\n".join(filter(None, below)),
         above,
+        _still(*first) if first else "",
     )
 
 
@@ -106,7 +136,9 @@ def _beside(cell: Cell) -> str:
     return " · ".join(filter(None, (cell.value, cell.difference, cell.verdict, cell.spread)))
 
 
-def _document(title: str, heading: str, origin: str, charts: str, below: str, above: str = "") -> bytes:
+def _document(
+    title: str, heading: str, origin: str, charts: str, below: str, above: str = "", still: str = ""
+) -> bytes:
     """The page around the player.
 
     Args:
@@ -116,6 +148,7 @@ def _document(title: str, heading: str, origin: str, charts: str, below: str, ab
         charts: what the player is told, as JSON.
         below: what stands below the player, HTML.
         above: what stands above it, HTML.
+        still: what stands in the player's place where it does not run, HTML.
     """
     modules = {
         "gradient-lab/chart": _module("chart.js"),
@@ -132,6 +165,7 @@ def _document(title: str, heading: str, origin: str, charts: str, below: str, ab
 <title>{escape(title)} · Gradient Lab</title>
 <style>{LOOK}{(PLAYER / "player.css").read_text(encoding="utf-8")}</style>
 <script>{library}</script>
+<script>{FALLBACK}</script>
 <script type="importmap">{json.dumps({"imports": modules})}</script>
 </head>
 <body>
@@ -139,12 +173,31 @@ def _document(title: str, heading: str, origin: str, charts: str, below: str, ab
 <p class="origin">{escape(origin)}</p>
 {above}
 <main id="player"></main>
+<section id="still">{still}</section>
 {below}
 <script type="application/json" id="run">{frames}</script>
 <script type="module">{START}</script>
 </body>
 </html>
 """.encode()
+
+
+def _still(panel: Panel, figure: go.Figure) -> str:
+    """The headline chart at the end, for a reader whose browser runs no script, or not this one."""
+    lines = dict.fromkeys(
+        (trace.name, trace.line.color or trace.marker.color)
+        for trace in figure.data
+        if trace.type == "scatter" and trace.name and not (trace.meta or {}).get("reference")
+    )
+    names = "".join(
+        f'<li style="color: {escape(colour)}">{escape(name)}</li>' for name, colour in lines if isinstance(colour, str)
+    )
+    return (
+        "<p>The charts are drawn by a script, which does not run here. To see and replay all of them, open this file "
+        "in a current browser with JavaScript. This is the first one, at the end of the run:</p>"
+        f"<figure><figcaption><strong>{escape(panel.name)}.</strong> {escape(panel.caption)}</figcaption>"
+        f"{thumbnail(figure, moving=False)}<ul>{names}</ul></figure>"
+    )
 
 
 def provenance(run: Run) -> list[tuple[str, str]]:

@@ -10,24 +10,25 @@ import plotly.graph_objects as go
 WIDTH, HEIGHT, EDGE = 320, 180, 14
 MOST_POINTS = 60
 THIN = 1.5  # a line of less in its chart stands beside the matter, and is thin here, too
-STYLE = (
-    "path{fill:none;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round;stroke-dasharray:1;"
-    "animation:draw 6s ease-in-out infinite}"
+PEN = "path{fill:none;stroke-width:2.4;stroke-linecap:round;stroke-linejoin:round}"
+MOTION = (
+    "path{stroke-dasharray:1;animation:draw 6s ease-in-out infinite}"
     "@keyframes draw{0%{stroke-dashoffset:1}60%,100%{stroke-dashoffset:0}}"
     "@media(prefers-reduced-motion:reduce){path,circle{animation:none}}"
 )
 
 
-def thumbnail(figure: go.Figure) -> str:
-    """The lines and marks of a figure, scaled to 320 × 180, animated from left to right."""
+def thumbnail(figure: go.Figure, moving: bool = True) -> str:
+    """The lines and marks of a figure, scaled to 320 × 180; `moving`: animated from left to right."""
     traces = [trace for trace in figure.data if trace.type == "scatter" and not (trace.meta or {}).get("reference")]
     shapes = [(trace, *_points(figure, trace)) for trace in traces]
     shapes = [(trace, x, y) for trace, x, y in shapes if len(x)]
+    style = PEN + MOTION if moving else PEN
     if not shapes:
-        return _svg(())
+        return _svg(style, ())
     xs, ys = (np.concatenate([shape[i] for shape in shapes]) for i in (1, 2))
     bounds = (*_span(xs[np.isfinite(xs)]), *_span(ys[np.isfinite(ys)]))
-    return _svg(mark for trace, x, y in shapes for mark in _draw(trace, x, y, bounds))
+    return _svg(style, (mark for trace, x, y in shapes for mark in _draw(trace, x, y, bounds)))
 
 
 def _points(figure: go.Figure, trace: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -72,8 +73,8 @@ def _draw(trace: Any, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], bounds: 
         yield f'<path pathLength="1" stroke="{colour}"{thin} d="{path}"/>'
 
 
-def _svg(marks: Iterable[str]) -> str:
+def _svg(style: str, marks: Iterable[str]) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none">'
-        f"<style>{STYLE}</style>{''.join(marks)}</svg>"
+        f"<style>{style}</style>{''.join(marks)}</svg>"
     )

@@ -579,7 +579,80 @@ def test_a_phone_never_scrolls_sideways(open_page, server, width):
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_role("button", name="Play", exact=True).tap()
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    assert plot(page, "plot.layout.dragmode") is False  # a finger scrolls the page
+
+
+class Finger:
+    """One finger on a page, by what a touch screen sends; the browser makes of it what it makes of any other."""
+
+    def __init__(self, page):
+        self.page, self.screen = page, page.context.new_cdp_session(page)
+
+    def swipe(self, start, end):
+        """From one point (x, y) of the window to another."""
+        self._send("touchStart", start)
+        for step in range(1, 11):
+            self._send("touchMove", tuple(a + (b - a) * step / 10 for a, b in zip(start, end, strict=True)))
+        self._send("touchEnd")
+
+    def tap(self, point):
+        self._send("touchStart", point)
+        self._send("touchEnd")
+
+    def _send(self, kind, *points):
+        self.screen.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
+
+
+def middle(locator):
+    locator.scroll_into_view_if_needed()
+    box = locator.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+# A laptop whose screen can be touched says that it has a mouse; a phone that it has none; a convertible either.
+DEVICES = {"laptop": {}, "convertible": {"has_touch": True}, "phone": {"has_touch": True, "is_mobile": True}}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("way", [(0, -150), (-90, -20)])
+def test_a_swipe_over_a_chart_scrolls_the_page_and_never_zooms_the_chart(open_page, server, device, way):
+    page = open_page(viewport={"width": 900, "height": 600}, **DEVICES[device])
+    visit(page, server, fresh("e"))
+    before = ranges(page)
+    inside = page.locator(f"{FIRST} .nsewdrag").first
+    x, y = middle(inside)
+    top = inside.bounding_box()["y"]
+    Finger(page).swipe((x, y), (x + way[0], y + way[1]))
+    if way[0] == 0:
+        page.wait_for_function(
+            "top => document.querySelector('.nsewdrag').getBoundingClientRect().top < top - 80", arg=top
+        )
+    assert ranges(page) == before
+    expect(page.locator(f"{FIRST} .gl-unzoom")).to_be_hidden()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_tap_shows_values_and_moves_the_player(open_page, server, device):
+    page = open_page(viewport={"width": 900, "height": 700}, **DEVICES[device])
+    visit(page, server, fresh("e"))
+    at(page, "pass 59 of 59")
+    finger = Finger(page)
+    finger.tap(middle(page.locator(f"{FIRST} .nsewdrag").first))
+    page.wait_for_selector(f"{FIRST} .hoverlayer .legend", state="attached")
+    finger.tap(middle(page.get_by_role("button", name="One step back")))
+    at(page, "pass 58 of 59")
+    finger.tap(middle(page.locator(".gl-scrubber")))
+    page.wait_for_function("Math.abs(document.querySelector('.gl-scrubber').value - 29) < 4")
+
+
+@pytest.mark.parametrize("device", ["laptop", "convertible"])
+def test_a_mouse_zooms_a_chart_on_a_device_that_can_be_touched(open_page, server, device):
+    page = open_page(**DEVICES[device])
+    visit(page, server, fresh("e"))
+    before = ranges(page)
+    drag(page)
+    assert ranges(page) != before
 
 
 def test_a_projector_gets_large_type_and_thick_lines(page, server):

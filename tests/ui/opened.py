@@ -31,7 +31,7 @@ def by_link(script: Callable[..., None], given: Mapping[str, str], query: Mappin
 
 
 def unfolded(at: AppTest, slug: str, *parts: str) -> AppTest:
-    """The page of a lesson with these parts open: hunt, why, code, take_home, class."""
+    """The page of a lesson with these parts open: hunt, code, take_home, class."""
     for part in parts:
         at.session_state[f"{slug}/{part}"] = True
     return at.run()

@@ -51,11 +51,12 @@ def test_a_lesson_opens_with_its_question_its_presets_and_run(slug):
 def test_what_is_folded_is_drawn_when_it_is_opened_and_not_before(slug):
     lesson = LESSONS[slug]
     at = lesson_page(slug)
-    folded = (lesson.theory, lesson.source(), lesson.hunt[0].title, "Where these numbers come from")
+    folded = (lesson.source(), lesson.hunt[0].title, "Where these numbers come from")
     drawn = words(at) + "".join(each.value for each in at.code)
+    assert lesson.theory.strip() in drawn  # folded too, but there: a page that is printed shows it
     assert not [text for text in folded if text in drawn]
 
-    at = unfolded(at, slug, "hunt", "why", "code", "take_home", "class")
+    at = unfolded(at, slug, "hunt", "code", "take_home", "class")
     assert not at.exception
     drawn = words(at) + "".join(each.value for each in at.code)
     assert not [text for text in folded if text.strip() not in drawn]

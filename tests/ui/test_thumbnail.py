@@ -70,3 +70,12 @@ def test_what_is_thin_in_a_chart_is_thin_in_its_picture():
     thin, bold = (go.Figure(go.Scatter(x=[0, 1], y=[0, 1], line={"width": width})) for width in (1, 2))
     assert 'style="stroke-width:1"' in thumbnail(thin)
     assert 'style="stroke-width:1"' not in thumbnail(bold)
+
+
+def test_a_still_picture_does_not_move():
+    figure = go.Figure(go.Scatter(x=[0, 1], y=[0, 5]))
+    assert "animation" in thumbnail(figure)
+    assert "dash" not in thumbnail(figure, moving=False)
+    assert [each.get("d") for each in paths(thumbnail(figure, moving=False))] == [
+        each.get("d") for each in paths(thumbnail(figure))
+    ]

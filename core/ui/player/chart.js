@@ -353,6 +353,9 @@ export class Chart {
     find(".gl-unzoom").addEventListener("click", () => this.#letGo());
     find(".gl-totable").addEventListener("click", () => this.#toggleTable());
     find(".gl-topng").addEventListener("click", () => this.#savePicture());
+    // A mouse zooms the chart, a finger scrolls the page, on whatever device: Plotly does not hear of touches. A tap
+    // still shows values, since the browser makes it a click of the mouse.
+    find(".gl-plot").addEventListener("touchstart", (event) => event.stopPropagation(), { capture: true, passive: true });
     [this.canvas, this.overlay, this.table] = [".gl-plot", ".gl-labels", ".gl-table"].map(find);
     [this.unzoom, this.toTable, this.markLayer] = [".gl-unzoom", ".gl-totable", ".gl-marks"].map(find);
     return element;
@@ -381,7 +384,7 @@ export class Chart {
     const { look } = this;
     const asked = this.spec.figure.layout;
     const axis = {
-      automargin: true, fixedrange: look.touch, zeroline: false, minorloglabels: "complete",
+      automargin: true, zeroline: false, minorloglabels: "complete",
       color: look.text, gridcolor: look.grid, linecolor: look.grid, tickcolor: look.grid,
       tickfont: { size: look.size - 1, color: look.faint },
     }; // prettier-ignore
@@ -393,7 +396,7 @@ export class Chart {
       font: { family: look.font, size: look.size, color: look.text },
       margin: { l: 8, t: 10, b: 8, r: this.#marginForLabels(), pad: 0 },
       hovermode: grows ? "x unified" : "closest",
-      dragmode: look.touch ? false : "zoom", // a finger scrolls the page
+      dragmode: "zoom",
       hoverlabel: {
         bgcolor: look.paper, bordercolor: look.grid, namelength: -1,
         font: { family: look.font, size: look.size, color: look.text },

@@ -321,7 +321,6 @@ class Player {
       font: fontFamily,
       size: projector ? 19 : asked.compact ? 11 : 13,
       thicker: projector ? 1.8 : 1,
-      touch: matchMedia("(pointer: coarse)").matches,
     };
     if (JSON.stringify(look) === JSON.stringify(this.look)) return;
     this.look = look;
@@ -385,7 +384,23 @@ class Player {
     on(document, "keydown", (event) => this.#key(event));
     on(matchMedia("(prefers-color-scheme: dark)"), "change", () => this.restyle());
     for (const name of ["pointerdown", "focusin"]) on(this.root, name, () => (active = this));
+    // Twice on the way to paper: with the page as it is on the screen, and, where a browser tells, as it will be printed.
+    on(globalThis, "beforeprint", () => this.#print(true));
+    on(globalThis, "afterprint", () => this.#print(matchMedia("print").matches));
+    on(matchMedia("print"), "change", ({ matches }) => this.#print(matches));
     this.nearness.observe(this.root);
+  }
+
+  /**
+   * Make everything ready for paper, or for the screen again: dark on white, and every chart drawn at the frame and
+   * the width that it now has, also those that nobody has scrolled to. At once, since a browser that prints waits for
+   * nothing.
+   */
+  #print(on) {
+    this.root.classList.toggle("gl-printing", on);
+    this.restyle();
+    if (on) this.charts.forEach((chart) => chart.draw(this.frame));
+    this.charts.forEach((chart) => chart.resize());
   }
 
   #see(seen) {
@@ -424,6 +439,7 @@ class Player {
     const [now, end] = [this.steps[this.frame], this.steps[this.last]].map((step) => spell(step ?? NaN));
     const text = !this.arrived ? "" : this.live ? `${axis} ${now}` : `${axis} ${now} of ${end}`;
     this.place.textContent = text;
+    this.root.dataset.moment = text; // on paper
     this.place.style.minWidth = `${`${axis} ${end} of ${end}`.length * 0.56}em`; // the bar does not twitch
     Object.assign(this.scrubber, { max: String(this.last), value: String(this.frame), disabled: this.last === 0 });
     this.scrubber.setAttribute("aria-valuetext", text || "no frame yet");
