@@ -16,12 +16,12 @@ from starlette.middleware import Middleware
 from core import console
 from core.lessons import LESSONS
 from core.ui import state
+from core.ui.addresses import AddressError
 from core.ui.door import CodeError
 from core.ui.frontend import Frontend
 from core.ui.gate import Gate
 from core.ui.heard import hear_only_pages
 from core.ui.index import Index
-from core.ui.invitation import AddressError
 from core.ui.paths import BasePath, RestoredPath
 from core.ui.proxies import PROXIES_VARIABLE, Proxies, ProxyError, proxies
 from core.ui.routes import class_routes, routes

@@ -46,15 +46,37 @@ def invitation() -> None:
     with picture:
         _qr(invited.link, "12rem")
     with words:
-        st.markdown(f"### {invited.address.split('://')[-1]}")
+        st.markdown(f"### {_bare(invited.address)}")
         st.markdown(f"Class code &nbsp; **{spaced(invited.codes.students)}**")
         if st.button("Show it to the room", icon=":material/qr_code_2:", type="primary"):
             _large(invited, invited.link)
+        if len(invited.candidates) > 1:
+            _choose_address(invited)
+    if invited.warning:
+        st.warning(invited.warning, icon=":material/wifi_off:")
+
+
+def _choose_address(invited: Invitation) -> None:
+    """For a machine in several networks: which of its addresses students are told."""
+    state.begin("address", invited.address, news=True)
+    st.selectbox(
+        "Address",
+        invited.candidates,
+        format_func=_bare,
+        key="address",
+        on_change=lambda: state.invite_to(str(state.held("address"))),
+        help="This machine is in several networks. Choose the address in the network that the students are in.",
+    )
+
+
+def _bare(address: str) -> str:
+    """An address as people type it: browsers put `http://` before it themselves, but not `https://`."""
+    return address.removeprefix("http://")
 
 
 @st.dialog("Come in", width="large")
 def _large(invited: Invitation, link: str) -> None:
-    host, code = invited.address.split("://")[-1], spaced(invited.codes.students)
+    host, code = _bare(invited.address), spaced(invited.codes.students)
     _qr(link, "min(62vh, 100%); margin: 0 auto")
     st.html(f'<p class="gl-invited">{escape(host)}<br>code <b>{escape(code)}</b></p>')
 

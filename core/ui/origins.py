@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from core.knobs import clip
 from core.ui.door import is_loopback
-from core.ui.invitation import ADDRESS_VARIABLE
+from core.ui.addresses import ADDRESS_VARIABLE
 
 PORTS = {"http": 80, "https": 443}
 

@@ -20,10 +20,11 @@ from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
 from core.ui import paths
+from core.ui.addresses import ADDRESS_VARIABLE, declared
 from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
 from core.ui.cookies import Cookies
 from core.ui.door import Door
-from core.ui.invitation import ADDRESS_VARIABLE, Invitation, declared, invitation
+from core.ui.invitation import Invitation, invitation
 from core.ui.origins import Origins
 from core.ui.votes import Votes
 
@@ -35,6 +36,8 @@ SHARE = "share"
 """What a link calls the knob of which each browser takes one value."""
 NUMBER = "number"
 """What a link calls the number of the results that is shown of all of these."""
+ADDRESSES_KEPT = 10.0
+"""Seconds until this machine's addresses are looked up again: a laptop may enter the room's network after its start."""
 SENT_AWAY = "The teacher stopped this run. Press Run to ask for it again."
 """For those whose run somebody else ended."""
 RESERVED = ("run", "lesson", NUMBER, "before", "frame", "projector", "code", "embed", "embed_options")
@@ -70,12 +73,32 @@ def origins() -> Origins:
     )
 
 
-@st.cache_resource(show_spinner=False)
+@st.cache_resource(show_spinner=False, ttl=ADDRESSES_KEPT)
 def invited() -> Invitation | None:
     """How a class finds this server; None where it serves its own machine alone."""
     codes = door().codes
-    bound, port = st.get_option("server.address"), st.get_option("server.port")
-    return None if codes is None else invitation(codes, bound or "", port, base_path())
+    if codes is None:
+        return None
+    return invitation(
+        codes,
+        st.get_option("server.address") or "",
+        st.get_option("server.port"),
+        base_path(),
+        tls=bool(st.get_option("server.sslCertFile")),
+        wanted=_wanted_address().get("address", ""),
+    )
+
+
+def invite_to(address: str) -> None:
+    """Make all invitations from now on say this address of the server's."""
+    _wanted_address()["address"] = address
+    invited.clear()
+
+
+@st.cache_resource(show_spinner=False)
+def _wanted_address() -> dict[str, str]:
+    """Which address of this server the teacher wants students to be told, once there is one."""
+    return {}
 
 
 @st.cache_resource(show_spinner=False)

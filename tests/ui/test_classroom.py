@@ -18,7 +18,7 @@ from core.places import ROOT
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store, StoreError
-from core.ui import state
+from core.ui import invitation, state
 from core.ui.class_sweep import Found, Gatherer
 from core.ui.door import Codes
 from tests.ui.opened import LONG, by_link, knobs_on, lesson_page, unfolded
@@ -45,6 +45,7 @@ def class_is_open(monkeypatch, shown):
     monkeypatch.setenv("GRADIENT_LAB_ADDRESS", "http://lab:8501")
     state.door.clear()
     state.invited.clear()
+    state._wanted_address.clear()
 
     def enter(role):
         shown[state.door().cookies.ticket] = state.door().ticket(role)
@@ -88,6 +89,53 @@ def test_the_teacher_sees_how_the_class_gets_in(class_is_open):
     at.button[0].click().run()
     assert not at.exception
     assert "code <b>tulip</b>" in words(at)
+
+
+def test_where_the_machine_is_in_several_networks_the_teacher_chooses_the_address(class_is_open, monkeypatch):
+    monkeypatch.setattr(invitation, "addresses", lambda *asked: ("http://10.0.0.5:8501", "http://192.168.1.20:8501"))
+    monkeypatch.setattr(invitation, "doubt", lambda address, found: "")
+    class_is_open("teacher")
+    at = teachers_page()
+    assert at.selectbox(key="address").options == ["10.0.0.5:8501", "192.168.1.20:8501"]
+    assert "QR code of http://10.0.0.5:8501/?code=tulip" in words(at)
+    at.selectbox(key="address").set_value("http://192.168.1.20:8501").run()
+    assert not at.exception
+    assert "QR code of http://192.168.1.20:8501/?code=tulip" in words(at)
+    assert not at.warning
+    again = teachers_page()
+    assert again.selectbox(key="address").value == "http://192.168.1.20:8501"
+    assert state.invited().to("dropout") == "http://192.168.1.20:8501/dropout?code=tulip", (
+        "links for a class say it too"
+    )
+
+
+def test_a_class_without_a_network_is_told_so_on_the_teachers_page(class_is_open, monkeypatch):
+    class_is_open("teacher")
+    monkeypatch.delenv("GRADIENT_LAB_ADDRESS")  # and this server listens at the loopback
+    state.invited.clear()
+    at = teachers_page()
+    assert not at.selectbox
+    assert ["GRADIENT_LAB_ADDRESS" in each.value for each in at.warning] == [True]
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        ({"server.sslCertFile": "lab.pem"}, "https://192.168.1.20:8501"),
+        ({"server.baseUrlPath": "/lab/"}, "http://192.168.1.20:8501/lab"),
+        ({"server.port": 443, "server.sslCertFile": "lab.pem"}, "https://192.168.1.20"),
+        ({"server.address": "fd00::1", "server.port": 80}, "http://[fd00::1]"),
+    ],
+)
+def test_the_qr_code_follows_what_streamlit_serves(class_is_open, monkeypatch, options, address):
+    class_is_open("teacher")
+    monkeypatch.delenv("GRADIENT_LAB_ADDRESS")
+    options = {"server.address": "192.168.1.20", "server.port": 8501, "server.baseUrlPath": "", **options}
+    monkeypatch.setattr(state.st, "get_option", lambda name: options.get(name))
+    for each in (state.door, state.invited):
+        each.clear()
+    assert state.invited().address == address
+    assert str(options["server.port"]) in state.door().cookies.ticket
 
 
 @pytest.mark.parametrize("ticket", ["student", "teacher." + "0" * 64, ""])

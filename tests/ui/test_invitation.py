@@ -1,89 +1,42 @@
 """How a class finds the server: its address, found without a word to anybody, and the QR code."""
 
 import re
-import socket
 from urllib.parse import unquote
 
 import pytest
 
+from core.ui import invitation as module
+from core.ui.addresses import AddressError
 from core.ui.door import Codes
-from core.ui.invitation import AddressError, Invitation, address, invitation, own_address, qr_svg, qr_text
+from core.ui.invitation import Invitation, invitation, qr_svg, qr_text
 
 CODES = Codes("k7mp3x", "rembrandt")
 
 
-@pytest.mark.parametrize("bound", ["0.0.0.0", "::", ""])
-def test_a_server_on_all_addresses_is_found_at_this_machines_own(bound):
-    found = address(bound, 8501)
-    assert found == f"http://{own_address()}:8501"
-    with socket.socket() as here:
-        here.bind((own_address(), 0))  # fails for an address of another machine
-
-
-def test_the_own_address_is_found_without_sending_anything(monkeypatch):
-    class Quiet(socket.socket):
-        kinds = ()
-
-        def __init__(self, family, kind):
-            super().__init__(family, kind)
-            Quiet.kinds += (kind,)
-
-        def send(self, *said):
-            raise AssertionError("something was sent")
-
-        sendto = sendmsg = sendall = send
-
-    monkeypatch.setattr(socket, "socket", Quiet)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked: pytest.fail("a name server was asked"))
-    own_address()
-    assert set(Quiet.kinds) == {socket.SOCK_DGRAM}, "a connected datagram socket sends nothing; a stream would"
-
-
-def test_without_a_network_it_is_the_loopback(monkeypatch):
-    class Cut(socket.socket):
-        def connect(self, where):
-            raise OSError("Network is unreachable")
-
-    monkeypatch.setattr(socket, "socket", Cut)
-    assert own_address() == "127.0.0.1"
-
-
-@pytest.mark.parametrize(
-    ("bound", "asked", "found"),
-    [
-        ("192.168.1.20", "", "http://192.168.1.20:8501"),
-        ("fe80::1", "", "http://[fe80::1]:8501"),
-        ("lab", "", "http://lab:8501"),
-        ("0.0.0.0", "https://lab.school.example/", "https://lab.school.example"),
-        ("0.0.0.0", "http://lab:8080", "http://lab:8080"),
-    ],
-)
-def test_an_address_that_is_given_is_the_one(bound, asked, found):
-    assert address(bound, 8501, asked) == found
-
-
-@pytest.mark.parametrize(
-    ("asked", "found"),
-    [
-        ("", "http://lab:8501/a/b"),
-        ("https://lab.school.example", "https://lab.school.example/a/b"),
-        ("https://lab.school.example/", "https://lab.school.example/a/b"),
-        ("https://lab.school.example/elsewhere/", "https://lab.school.example/elsewhere"),  # a proxy's own path
-    ],
-)
-def test_below_a_base_path_links_say_it(asked, found):
-    assert address("lab", 8501, asked, "/a/b") == found
-    invited = Invitation(address("lab", 8501, asked, "/a/b"), CODES)
-    assert invited.link == f"{found}/?code={CODES.students}"
-
-
-@pytest.mark.parametrize(
-    "asked", ["lab", "ftp://lab", "https://", "https://a b", "http://lab:port", "http://[", "http://x?y", "http://u@x"]
-)
-def test_an_address_that_is_none_gets_a_sentence(asked, monkeypatch):
-    monkeypatch.setenv("GRADIENT_LAB_ADDRESS", asked)
-    with pytest.raises(AddressError, match=r"GRADIENT_LAB_ADDRESS = .* is no address of a server; give one such as"):
+def test_an_address_that_is_none_ends_the_start(monkeypatch):
+    monkeypatch.setenv("GRADIENT_LAB_ADDRESS", "lab.school.example")
+    with pytest.raises(AddressError, match=r"^GRADIENT_LAB_ADDRESS = lab\.school\.example does not begin with"):
         invitation(CODES, "0.0.0.0", 8501)
+
+
+def test_of_several_addresses_the_wanted_one_is_told_while_it_is_one(monkeypatch):
+    monkeypatch.delenv("GRADIENT_LAB_ADDRESS", raising=False)
+    monkeypatch.setattr(module, "addresses", lambda *asked: ("http://10.0.0.5:8501", "http://192.168.1.20:8501"))
+    invited = invitation(CODES, "0.0.0.0", 8501)
+    assert invited.address == "http://10.0.0.5:8501"
+    assert "Also at http://192.168.1.20:8501;" in invited.text()
+    wanted = invitation(CODES, "0.0.0.0", 8501, wanted="http://192.168.1.20:8501")
+    assert wanted.link == "http://192.168.1.20:8501/?code=k7mp3x"
+    assert "Also at http://10.0.0.5:8501;" in wanted.text()
+    assert invitation(CODES, "0.0.0.0", 8501, wanted="http://gone").address == "http://10.0.0.5:8501"
+
+
+@pytest.mark.parametrize("declared", ["", "http://localhost:8501"])
+def test_a_qr_code_never_says_the_loopback_silently(monkeypatch, declared):
+    monkeypatch.setenv("GRADIENT_LAB_ADDRESS", declared)
+    invited = invitation(CODES, "127.0.0.1", 8501)
+    assert "GRADIENT_LAB_ADDRESS" in invited.warning
+    assert f"Warning: {invited.warning}" in invited.text()
 
 
 def test_a_link_lets_students_in_and_opens_a_page():
