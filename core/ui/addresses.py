@@ -90,8 +90,8 @@ def doubt(address: str, found: bool = True) -> str:
     host = (urlsplit(address).hostname or "").rstrip(".")
     if is_loopback(host) or host.endswith(".localhost"):
         return (
-            f"{host} leads every device to itself, so students cannot open this address or its QR code. Connect this "
-            f"machine to the network of the room, or set {ADDRESS_VARIABLE} to an address that students can open."
+            f"{host} leads every device to itself, so students cannot open this address or its QR code. Use "
+            f"`make classroom` in the network of the room, or set {ADDRESS_VARIABLE} to an address that they can open."
         )
     if found and any(each.exists() for each in CONTAINERS):
         return (

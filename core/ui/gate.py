@@ -147,7 +147,7 @@ async def _read_form(request: Request, door: Door, role: Role | None) -> Respons
         if len(body) > MOST_BODY:
             return _refuse(request, f"That is no code: it has more than {MOST_BODY} bytes; type the class code.", 413)
     try:
-        given = parse_qs(body.decode("latin-1"), max_num_fields=8).get("code", [""])[0]
+        given = parse_qs(body.decode(errors="replace"), max_num_fields=8).get("code", [""])[0]
     except ValueError:
         given = ""
     return await _let_in(request, door, given, role)

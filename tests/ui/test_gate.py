@@ -190,6 +190,15 @@ def test_the_form_takes_the_code_at_any_page(server):
     assert server.ask(cookie=f"{TICKET}={answer.cookies[TICKET].value}").body == "inside"
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"code=%EF%BD%94%EF%BD%95lip", "code=ｔｕlip".encode(), "code=tu–lip".encode(), b"code=http://lab/?code=tulip",
+     b"code=http%3A%2F%2Flab%2Fdropout%3Fwidth%3D4%26code%3Dtulip"],
+)  # fmt: skip
+def test_the_form_takes_what_phones_type_and_paste(server, body):
+    assert server.ask("/dropout", "POST", body=body, **PAGE).status == 303
+
+
 @pytest.mark.parametrize("body", [b"", b"code=", b"code=wrong", b"\xff\xfe", b"&" * 100, b"code=%FF%00", b"x=" * 50])
 def test_another_code_gets_the_form_again(server, body):
     answer = server.ask("/", "POST", body=body, **PAGE)
