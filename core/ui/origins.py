@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from core.knobs import clip
-from core.ui.door import is_loopback
 from core.ui.addresses import ADDRESS_VARIABLE
+from core.ui.door import is_loopback
 
 PORTS = {"http": 80, "https": 443}
 
