@@ -23,10 +23,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from core import console, data, places
+from core import console, data, links, places
 from core.cost import CostError
 from core.data import DataError
 from core.device import DeviceError, keep_memory
+from core.knob_text import match
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
@@ -234,16 +235,19 @@ def _lesson(slug: str) -> AnyLesson:
 
 def _knobs(lesson: AnyLesson, preset: str | None, sets: Sequence[str]) -> Knobs:
     """The preset's knobs with every `knob=value` applied."""
-    if preset is not None and preset not in lesson.presets:
+    named = None if preset is None else match(preset, list(lesson.presets))
+    if preset is not None and named is None:
         raise UsageError(f"{clip(preset)} is no preset of {lesson.slug}; choose {', '.join(lesson.presets)}.")
-    values = lesson.presets[preset or next(iter(lesson.presets))].model_dump()
+    given: dict[str, list[Any]] = {}
     for each in sets:
         name, sign, text = each.partition("=")
         if not sign:
             raise UsageError(f"--set {clip(each)} lacks its value; write --set knob=value.")
-        values[name.strip()] = _value(text)
-    knobs: Knobs = lesson.asked(values)
-    return knobs
+        given.setdefault(name.strip(), []).append(_value(text))
+    asked = links.read_knobs(lesson, given, lesson.presets[named or next(iter(lesson.presets))])
+    if asked.errors:
+        raise UsageError(links.sentence(asked.errors))
+    return asked.knobs
 
 
 def _value(text: str) -> Any:

@@ -24,6 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from core import knob_text
+
 Kind = Literal["int", "float", "bool", "choice", "list", "text"]
 
 
@@ -175,14 +177,44 @@ class Knobs(BaseModel):
             values: knob name → value; text is accepted where it spells the type.
             presets: named knob sets of the lesson, quoted as the way out of a bad value.
         """
-        read = {name: _read(name, value, cls) for name, value in values.items()}
-        for each in cls.declared():  # ahead of the rest, which looks at every item or character
-            if each.too_long(read.get(each.name)):
-                raise KnobError(f"{each.objection(read[each.name])}{_way_out(each.name, presets or {})}")
+        read = {name: cls.read(name, value, presets) for name, value in values.items()}
         try:
             return cls.model_validate(read)
         except ValidationError as error:
             raise KnobError(cls._sentence(error, presets or {})) from error
+
+    @classmethod
+    def read(cls, name: str, value: Any, presets: Mapping[str, "Knobs"] | None = None) -> Any:
+        """One value of a knob as its text spells it (`core.knob_text`); what is no text stays as it is.
+
+        Raises:
+            KnobError: it can mean several values, or it is too long to be looked at.
+        """
+        each = next((each for each in cls.declared() if each.name == name), None)
+        if each is None:
+            return value
+        if isinstance(value, str):
+            try:
+                value = knob_text.read(each, value, lambda read: cls.error_in(name, read) is None)
+            except knob_text.Ambiguous as error:
+                said = f"{name} = {spell(value)} may mean {error}; write it without a separator, in {each.limits}"
+                raise KnobError(f"{said}{_way_out(name, presets or {})}") from error
+        elif each.kind == "list" and each.item != "str" and isinstance(value, int | float):
+            value = [value]
+        if each.too_long(value):  # ahead of the rest, which looks at every item or character
+            raise KnobError(f"{each.objection(value)}{_way_out(name, presets or {})}")
+        return value
+
+    @classmethod
+    def error_in(cls, name: str, value: Any, presets: Mapping[str, "Knobs"] | None = None) -> str | None:
+        """The sentence on what is wrong with one value, whatever the other knobs are, or None."""
+        try:
+            cls.model_validate({name: value})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            if (first["loc"] and first["loc"][0] == name) or first.get("ctx", {}).get("knob") == name:
+                return cls._sentence(error, presets or {})
+        return None
 
     @model_validator(mode="after")
     def _within_limits(self) -> Self:
@@ -269,14 +301,6 @@ def clip(text: str, most: int = 60) -> str:
     """`text` without control characters and short enough for a sentence."""
     text = "".join(c if c.isprintable() else "·" for c in text)
     return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _read(name: str, value: Any, knobs: type[Knobs]) -> Any:
-    """A list spelled as text, "8,32" or "[8, 32]", as a list; anything else as it is."""
-    field = knobs.model_fields.get(name)
-    if not isinstance(value, str) or field is None or get_origin(field.annotation) is not tuple:
-        return value
-    return [item.strip() for item in value.strip().removeprefix("[").removesuffix("]").split(",")]
 
 
 def link_text(value: Any) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.lesson import AnyLesson
 from core.ui import compare as parts
+from core.ui import page_query
 from core.ui.lesson_parts import projector_switch
 from core.ui.overlay import LEAST
 
@@ -28,9 +29,11 @@ def show(lesson_page: PageOf) -> None:
     choice = parts.choose()
     if len(choice.runs) < LEAST:
         parts.suggest(choice)
+        page_query.send()
         return
     parts.knobs(choice.runs)
     query = parts.charts(choice)
+    page_query.send()
     parts.facts(choice.runs)
     parts.take_home(query)
     parts.links(choice.runs, lesson_page)

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from core.lesson import AnyLesson
-from core.ui import sharing
+from core.ui import page_query, sharing
 from core.ui.lesson_parts import projector_switch
 
 PageOf = Callable[[AnyLesson], Any]
@@ -28,3 +28,4 @@ def show(lesson_page: PageOf) -> None:
         share = sharing.heading()
     if share is not None:
         sharing.what_the_class_finds(share, lesson_page)
+    page_query.send()

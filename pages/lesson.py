@@ -5,7 +5,7 @@ from functools import partial
 import streamlit as st
 
 from core.lesson import AnyLesson
-from core.ui import classroom, sharing
+from core.ui import classroom, page_query, sharing
 from core.ui import lesson_parts as parts
 from core.ui.knob_panel import knob_panel, knobs_now
 from pages import compare, found
@@ -20,6 +20,7 @@ def show(lesson: AnyLesson) -> None:
     """Draw a lesson."""
     knobs, sentence = knobs_now(lesson)
     refusal = parts.press(lesson, knobs)
+    page_query.send()
     parts.heading(lesson)
     knob_panel(lesson, knobs, sentence)
     sharing.yours(lesson, knobs, found.page(page))

@@ -3,9 +3,10 @@
 import streamlit as st
 
 from core.lessons import CURRICULUM
-from core.ui import look, state
+from core.ui import look, page_query, state
 from pages import compare, found, lesson
 
+page_query.begin()
 look.apply(state.projector())
 page = st.navigation(
     {

@@ -20,10 +20,10 @@ LAYERS = [
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
-    {"core.lesson"},
+    {"core.links", "core.lesson"},
     {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
-    {"core.console", "core.device", "core.frames", "core.knobs", "core.nets", "core.places", "core.resources"}
-    | {"core.setup", "core.stats", "core.traces"},
+    {"core.console", "core.device", "core.frames", "core.knob_text", "core.knobs", "core.nets", "core.places"}
+    | {"core.resources", "core.setup", "core.stats", "core.traces"},
 ]
 
 
@@ -61,9 +61,9 @@ def test_only_the_screen_imports_streamlit_and_only_one_file_names_the_session(p
     name = module(path)
     if not name.startswith(("core.ui", "pages", "app")):
         assert not any(each.split(".")[0] == "streamlit" for each in imported(path))
-    if name != "core.ui.state":
-        words = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
-        assert not words & {"session_state", "query_params"} or name == "core.ui.routes"
+    words = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
+    assert "session_state" not in words or name in ("core.ui.state", "core.ui.page_query")
+    assert "query_params" not in words or name in ("core.ui.page_query", "core.ui.routes")
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module)

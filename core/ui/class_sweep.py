@@ -18,7 +18,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from core import links
 from core.frames import Array
+from core.knob_text import match
 from core.knobs import Knob, KnobError, Knobs, clip, link_text, spell
 from core.lesson import AnyLesson, Facts, parts_of
 from core.panels import COLOURS, DASHES, Panel, Switch, pack
@@ -70,6 +72,8 @@ class ClassSweep:
                 f"{name}{BETWEEN}{BETWEEN.join(map(link_text, offered(lesson, knob)[:3]))}."
             )
         read = [getattr(_with(lesson, knobs, knob, value), name) for value in values]
+        if knob.kind == "list" and any(len(value) > 1 for value in read):
+            raise KnobError(f"share = {name} gives several values to one browser; write {BETWEEN} between them.")
         if len(set(read)) < len(read):
             raise KnobError(f"share = {name} names a value twice; give each once.")
         items = tuple(value[0] if knob.kind == "list" else value for value in read)
@@ -78,8 +82,8 @@ class ClassSweep:
     @classmethod
     def read(cls, lesson: AnyLesson, knobs: Knobs, text: str) -> Self:
         """What a link says, `width~8~16~32`. Raises `KnobError`."""
-        name, *values = text.split(BETWEEN)
-        return cls.of(lesson, knobs, name, values)
+        name, values = links.shared(text)
+        return cls.of(lesson, knobs, match(name, [each.name for each in on_offer(lesson)]) or name, values)
 
     @functools.cached_property
     def text(self) -> str:
@@ -160,7 +164,8 @@ def _usual(lesson: AnyLesson) -> Knobs:
 
 def _with(lesson: AnyLesson, knobs: Knobs, knob: Knob, value: Any) -> Knobs:
     """These knobs with one value of the shared one. Raises `KnobError`."""
-    asked: Knobs = lesson.asked({**dict(knobs), knob.name: [value] if knob.kind == "list" else value})
+    alone = knob.kind == "list" and not isinstance(value, str)
+    asked: Knobs = lesson.asked({**dict(knobs), knob.name: [value] if alone else value})
     return asked
 
 

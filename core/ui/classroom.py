@@ -8,7 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 import streamlit as st
 
-from core import places
+from core import links, places
 from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.runs.keeping import spell_size
@@ -24,7 +24,7 @@ PLAIN: Any = {"delta_color": "off", "delta_arrow": "off"}  # a metric's second l
 LOOK_AGAIN = 30.0  # seconds between two looks at every stored file
 EVERY = 2.0  # seconds between two looks at the line and the machine, and at what the class predicts
 MOST_IN_QR = 1000  # characters of a link that a phone still reads from a wall
-PARTS = {state.PREDICTION: "the prediction", state.HUNT: "what the notebook got wrong"}
+PARTS = {links.PREDICTION: "the prediction", links.HUNT: "what the notebook got wrong"}
 
 
 def at_the_door() -> None:
@@ -191,9 +191,9 @@ def link_for_class(lesson: AnyLesson, knobs: Knobs | None, found: "st.Page") -> 
         share = sharing.choose(lesson, knobs)
         query = state.knobs_in_link(lesson, knobs if share is None else share.knobs)
         if names:
-            query[state.HIDE] = ",".join(names)
+            query[links.HIDE] = ",".join(names)
         if share is not None:
-            query[state.SHARE] = share.text
+            query[links.SHARE] = share.text
         invited = state.invited()
         link = invited.to(lesson.slug, **query) if invited else f"{_origin()}/{lesson.slug}?{urlencode(query)}"
         st.code(link.rstrip("?"), language=None, wrap_lines=True)

@@ -8,9 +8,11 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core import knob_text
 from core.knobs import RIGHT, Knobs, clip
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
+from core.links import run_key
 from core.panels import COLOURS
 from core.runs.run import Run
 from core.ui import state
@@ -46,7 +48,7 @@ class Choice:
 def choose() -> Choice:
     """The lesson and the runs that the reader chooses; both stand in the link."""
     link, news = state.comparison()
-    before = [key for text in link["runs"] for key in text.split(",") if key]
+    before = [run_key(key) for text in link["runs"] for key in knob_text.names(text)]
     asked, sentences = pick(before, state.runner().get)
     for sentence in sentences:
         st.warning(sentence, icon=":material/link_off:")
@@ -57,7 +59,7 @@ def choose() -> Choice:
     if not offered:
         return Choice(None, [], [], news)
     first = next((each for each in offered if len(stored[each]) >= LEAST), offered[0])
-    wished = [asked[0].lesson.slug] if asked else link["lesson"]
+    wished = [asked[0].lesson.slug] if asked else [knob_text.match(text, offered) for text in link["lesson"]]
     state.begin("compare/lesson", next((each for each in wished if each in offered), first), news)
     left, right = st.columns([1, 3])
     slug = left.selectbox("Lesson", offered, format_func=lambda each: LESSONS[each].title, key="compare/lesson")

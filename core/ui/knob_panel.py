@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 from streamlit.errors import StreamlitAPIException
 
+from core import links
 from core.knobs import Knob, KnobError, Knobs, spell
 from core.lesson import AnyLesson
 from core.ui import state
@@ -27,7 +28,7 @@ def presets(lesson: AnyLesson, current: Knobs | None) -> None:
 def _take(lesson: AnyLesson, knobs: Knobs) -> None:
     state.fill_widgets(lesson, knobs)
     state.go_by_widgets(lesson)
-    state.forget_run()
+    state.show_run(None)
 
 
 def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
@@ -35,14 +36,14 @@ def knobs_now(lesson: AnyLesson) -> tuple[Knobs | None, str]:
 
     Returns them, or None where they cannot be, and the sentence that says why, or what of a link was left out.
     """
-    news = ""
+    errors: list[str] = []
     if state.link_is_news(lesson):
-        from_link, news = state.knobs_from_link(lesson)
-        from_link, refused = state.fix_by_link(lesson, from_link)
-        news = " ".join(filter(None, (news, refused)))
+        from_link, errors = state.knobs_from_link(lesson)
+        from_link, more = state.fix_by_link(lesson, from_link)
+        errors += more
         state.fill_widgets(lesson, from_link)
     knobs, wrong = knobs_as_turned(lesson)
-    return knobs, wrong or news
+    return knobs, wrong or links.sentence(errors)
 
 
 def knobs_as_turned(lesson: AnyLesson) -> tuple[Knobs | None, str]:

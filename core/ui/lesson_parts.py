@@ -16,10 +16,11 @@ from core.device import DeviceError
 from core.knobs import Knobs, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM
+from core.links import HUNT, PREDICTION
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
 from core.scripts import has_script, script
-from core.ui import classroom, data_sets, state
+from core.ui import classroom, data_sets, page_query, state
 from core.ui.cards import as_text
 from core.ui.folded import folded
 from core.ui.knob_panel import knobs_as_turned
@@ -27,7 +28,6 @@ from core.ui.look import COMPARE_ICON
 from core.ui.player import player
 from core.ui.replay import provenance
 from core.ui.run_list import stop_button
-from core.ui.state import HUNT, PREDICTION
 
 RUN, STOP = "run", "stop"  # keys of the two buttons
 SCRIPT_HEIGHT = 260  # pixels: some ten lines of it, the rest scrolls
@@ -45,10 +45,7 @@ def heading(lesson: AnyLesson) -> None:
 
 def projector_switch() -> None:
     """Large type and few words, on or off."""
-    on = st.toggle("Projector", value=state.projector(), key="projector_switch", help="Large type for a room.")
-    if on != state.projector():
-        state.set_projector(on)
-        st.rerun()
+    st.toggle("Projector", key=state.begin_projector(), on_change=state.turn_projector, help="Large type for a room.")
 
 
 Known = tuple[Knobs | None, str]
@@ -99,7 +96,9 @@ def _run_and_what_it_shows(lesson: AnyLesson, known: list[Known], compare: "st.P
 
 def _found_out(lesson: AnyLesson) -> Known:
     knobs, _ = knobs_as_turned(lesson)
-    return knobs, press(lesson, knobs)
+    refusal = press(lesson, knobs)
+    page_query.send()
+    return knobs, refusal
 
 
 def press(lesson: AnyLesson, knobs: Knobs | None) -> str:

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
+from core import links
 from core.cost import MOST_STUDENT_SECONDS, spell_seconds
 from core.device import DeviceError
 from core.knobs import Knob, KnobError, Knobs, spell
 from core.lesson import AnyLesson
-from core.ui import state
+from core.ui import page_query, state
 from core.ui.cards import as_text
 from core.ui.class_sweep import ClassSweep, has, numbers_of, on_offer, own_series, usable
 from core.ui.knob_panel import settings
@@ -23,7 +24,7 @@ EVERY = 2.0  # seconds between two looks at who still trains
 def _query(share: ClassSweep) -> dict[str, str]:
     """The query of a link to what the class finds."""
     common = state.knobs_in_link(share.lesson, share.knobs)
-    return {"lesson": share.lesson.slug, **common, state.SHARE: share.text}
+    return {"lesson": share.lesson.slug, **common, links.SHARE: share.text}
 
 
 def choose(lesson: AnyLesson, knobs: Knobs) -> ClassSweep | None:
@@ -111,12 +112,13 @@ def what_the_class_finds(share: ClassSweep, page: Callable[[AnyLesson], Any]) ->
         _wait_for_the_first(share)
         return
     key, wanted = f"found/number/{lesson.slug}", state.number_in_link()
-    state.begin(key, wanted if wanted in numbers else numbers[0], news=state.held(key) not in numbers)
+    moved = page_query.is_history() or state.held(key) not in numbers
+    state.begin(key, wanted if wanted in numbers else numbers[0], news=moved)
     number = st.selectbox("Number", numbers, format_func=lambda each: each.replace("_", " "), key=key, width=360)
     state.say_number(number)
     # All look at the chart, which asks for more by itself; the words beside it cost more.
     st.fragment(_how_far, run_every=EVERY if state.teacher() else None)(share, number)
-    asked = _query(share) | {state.NUMBER: number}
+    asked = _query(share) | {links.NUMBER: number}
     player(
         share.name,
         key=f"found/{lesson.slug}",

@@ -1,4 +1,4 @@
-"""What one browser session and its link hold. The only file that names `session_state` and `query_params`.
+"""What one browser session and its link hold. With `core.ui.page_query` the only file that names `session_state`.
 
 Nothing that is needed later lives only here: the link carries lesson, knobs, run and frame, so a reload or another
 laptop finds the same page.
@@ -12,6 +12,8 @@ from typing import Any
 
 import streamlit as st
 
+from core import links
+from core.knob_text import match
 from core.knobs import Knob, KnobError, Knobs, clip, link_text
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
@@ -19,7 +21,7 @@ from core.runs import engines
 from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
-from core.ui import paths
+from core.ui import page_query, paths
 from core.ui.addresses import ADDRESS_VARIABLE, declared
 from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
 from core.ui.cookies import Cookies
@@ -29,18 +31,10 @@ from core.ui.origins import Origins
 from core.ui.votes import Votes
 
 COMPARISON = ("lesson", "runs", "series")
-HIDE = "hide"
-"""What a link calls the parts of a lesson page that it takes away: names of knobs, and these two."""
-PREDICTION, HUNT = "prediction", "hunt"
-SHARE = "share"
-"""What a link calls the knob of which each browser takes one value."""
-NUMBER = "number"
-"""What a link calls the number of the results that is shown of all of these."""
 ADDRESSES_KEPT = 10.0
 """Seconds until this machine's addresses are looked up again: a laptop may enter the room's network after its start."""
 SENT_AWAY = "The teacher stopped this run. Press Run to ask for it again."
 """For those whose run somebody else ended."""
-RESERVED = ("run", "lesson", NUMBER, "before", "frame", "projector", "code", "embed", "embed_options")
 
 
 @st.cache_resource(show_spinner=False)
@@ -153,28 +147,29 @@ def cookies() -> dict[str, str]:
     return st.context.cookies.to_dict()
 
 
-def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, str]:
-    """The knobs that the link asks for, and one sentence where it asks for what cannot be.
+def knobs_from_link(lesson: AnyLesson) -> tuple[Knobs, list[str]]:
+    """The knobs that the link asks for, and a sentence for each thing that cannot be had, which is lost alone."""
+    said, errors = _said(), []
+    base, wrong = links.one(
+        links.PRESET,
+        said.pop(links.PRESET, []),
+        lambda text: name and lesson.presets[name] if (name := match(text, list(lesson.presets))) else None,
+        "the name of a preset: " + ", ".join(lesson.presets),
+    )
+    errors += [wrong] if wrong else []
+    asked = links.read_knobs(lesson, {name: said[name] for name in said if name not in (links.HIDE, links.SHARE)}, base)
+    errors += asked.errors
+    for name, read, takes in (
+        ("frame", links.frame, "a whole number, 0 for the beginning; without it the end is shown"),
+        ("projector", links.switch, "on or off"),
+        ("before", _run_name, "the name of a run, 16 to 64 of the digits 0-9 and a-f"),
+    ):
+        errors += filter(None, [links.one(name, page_query.given(name), read, takes)[1]])
+    return asked.knobs, errors
 
-    A link that cannot be used loses only what is wrong in it: the other knobs stay.
-    """
-    asked: dict[str, Any] = {name: value for name, value in _said().items() if name not in (HIDE, SHARE)}
-    sentence = ""
-    while True:
-        try:
-            return lesson.asked(asked), sentence
-        except KnobError as error:
-            sentence = sentence or f"This link asks for something else: {error}"
-            bad = [name for name in asked if not _usable(lesson, name, asked[name])]
-            asked = {name: value for name, value in asked.items() if bad and name not in bad}
 
-
-def _usable(lesson: AnyLesson, name: str, value: Any) -> bool:
-    try:
-        lesson.parse({name: value})
-    except KnobError:
-        return False
-    return True
+def _run_name(text: str) -> str | None:
+    return key if RUN_ID.fullmatch(key := links.run_key(text)) else None
 
 
 def widget_key(lesson: AnyLesson, knob: Knob) -> str:
@@ -189,24 +184,35 @@ def fill_widgets(lesson: AnyLesson, knobs: Knobs) -> None:
         st.session_state[widget_key(lesson, knob)] = list(value) if knob.kind == "list" else value
 
 
-def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> tuple[Knobs, str]:
+def fix_by_link(lesson: AnyLesson, knobs: Knobs) -> tuple[Knobs, list[str]]:
     """Take off the page what the link hides; its knobs keep the values that the link gives them. Where it shares a knob
     out, this browser takes its own value of that.
 
-    Returns the knobs with that value, and a sentence where the link shares out what cannot be.
+    Returns the knobs with that value, and a sentence for each thing that the link hides or shares out and cannot.
     """
-    names, share, sentence = set(st.query_params.get(HIDE, "").split(",")), None, ""
-    if SHARE in st.query_params:
-        try:
-            share = ClassSweep.read(lesson, knobs, st.query_params[SHARE])
-        except KnobError as error:
-            sentence = f"This link shares out something else: {error}"
-        else:
-            # The teacher of a class takes no value away from it.
-            knobs = share.dealt(0 if teacher() and invited() is not None else dealer().number(share, asker()))
-            names |= set(share.names)
+    names, errors = links.hidden(lesson, page_query.given(links.HIDE))
+    share, wrong = _shared(lesson, knobs)
+    errors += [wrong] if wrong else []
+    if share is not None:
+        # The teacher of a class takes no value away from it.
+        knobs = share.dealt(0 if teacher() and invited() is not None else dealer().number(share, asker()))
+        names += share.names
     fix(lesson, knobs, names, share)
-    return knobs, sentence
+    return knobs, errors
+
+
+def _shared(lesson: AnyLesson, knobs: Knobs) -> tuple[ClassSweep | None, str]:
+    """What the link shares out, if it shares out anything, and the sentence on why that cannot be."""
+    texts = dict.fromkeys(page_query.given(links.SHARE))
+    if not texts:
+        return None, ""
+    if len(texts) > 1:
+        said = clip(" and ".join(texts), 100)
+        return None, f"This link shares out two things: {said}; give {links.SHARE} once, as in the link of your class."
+    try:
+        return ClassSweep.read(lesson, knobs, next(iter(texts))), ""
+    except KnobError as error:
+        return None, f"This link shares out something else: {error}"
 
 
 def fix(lesson: AnyLesson, knobs: Knobs, names: Collection[str], share: ClassSweep | None = None) -> None:
@@ -218,7 +224,7 @@ def fix(lesson: AnyLesson, knobs: Knobs, names: Collection[str], share: ClassSwe
         names: of knobs and parts.
         share: what of them is shared out, if anything is.
     """
-    parts = [name for name in (*lesson.knobs.model_fields, PREDICTION, HUNT) if name in names]
+    parts = [name for name in (*lesson.knobs.model_fields, links.PREDICTION, links.HUNT) if name in names]
     st.session_state[f"{lesson.slug}/fixed"] = {name: getattr(knobs, name, None) for name in parts}
     st.session_state[f"{lesson.slug}/share"] = share
 
@@ -231,25 +237,23 @@ def share(lesson: AnyLesson) -> ClassSweep | None:
 
 def shared_in_link() -> tuple[ClassSweep | None, str]:
     """What the link says of a class that shares a knob out, or a sentence on why it cannot be; and that is one then."""
-    lesson = LESSONS.get(st.query_params.get("lesson", ""))
-    if lesson is None or SHARE not in st.query_params:
+    slug, _ = links.one("lesson", page_query.given("lesson"), lambda text: match(text, list(LESSONS)), "")
+    lesson = LESSONS.get(slug)
+    if lesson is None or not page_query.given(links.SHARE):
         return None, "This link names no class; make one under “For a class” on a lesson's page."
-    knobs, sentence = knobs_from_link(lesson)
-    try:
-        return ClassSweep.read(lesson, knobs, st.query_params[SHARE]), sentence
-    except KnobError as error:
-        return None, f"This link shares out something else: {error}"
+    knobs, errors = knobs_from_link(lesson)
+    share, wrong = _shared(lesson, knobs)
+    return share, wrong or links.sentence(errors)
 
 
 def number_in_link() -> str:
     """The number of the results that the link wants shown; any text."""
-    return str(st.query_params.get(NUMBER, ""))
+    return next(iter(page_query.given(links.NUMBER)), "")
 
 
 def say_number(number: str) -> None:
     """Make the link want this one."""
-    if number_in_link() != number:
-        st.query_params[NUMBER] = number
+    page_query.say(**{links.NUMBER: [number]})
 
 
 def hidden(lesson: AnyLesson) -> Collection[str]:
@@ -258,16 +262,19 @@ def hidden(lesson: AnyLesson) -> Collection[str]:
 
 
 def link_is_news(lesson: AnyLesson) -> bool:
-    """Whether the link says other knobs than this page last wrote there: somebody opened a link.
+    """Whether the link says other knobs than this page last wrote there: somebody opened a link, or went back to one.
 
-    An empty link is no news to a session that has turned the knobs before: it comes from the menu. Nor is any to
-    somebody who has just turned one: their browser may not have heard yet what this page wrote a moment ago.
+    An empty link is no news to a session that has turned the knobs before, unless they went back to it: it comes from
+    the menu. Nor is any to somebody who has just turned one: their browser may not have heard yet what this page wrote
+    a moment ago.
     """
     turned = st.session_state.pop(f"{lesson.slug}/turned", False)
     filled = all(widget_key(lesson, knob) in st.session_state for knob in lesson.knobs.declared())
-    said = _said()
-    empty = not said and "run" not in st.query_params
-    return not filled or (not turned and not empty and said != st.session_state.get(f"{lesson.slug}/link"))
+    said, written = _said(), st.session_state.get(f"{lesson.slug}/link")
+    if not filled or page_query.is_history():
+        return not filled or said != written
+    empty = not said and not page_query.given("run")
+    return not turned and not empty and said != written
 
 
 def go_by_widgets(lesson: AnyLesson) -> None:
@@ -275,8 +282,8 @@ def go_by_widgets(lesson: AnyLesson) -> None:
     st.session_state[f"{lesson.slug}/turned"] = True
 
 
-def _said() -> dict[str, str]:
-    return {name: text for name, text in st.query_params.to_dict().items() if name not in RESERVED}
+def _said() -> dict[str, list[str]]:
+    return page_query.knobs_in(page_query.query())
 
 
 def knob_value(lesson: AnyLesson, knob: Knob) -> Any:
@@ -321,48 +328,40 @@ def write_link(lesson: AnyLesson, knobs: Knobs) -> None:
     """Make the link say these knobs, and what it hides; of a class that shares a knob out what all have in common, so
     that whoever reloads, or sends the link on, stays in the class."""
     own = share(lesson)
-    wanted = knobs_in_link(lesson, knobs if own is None else own.knobs)
+    wanted = {name: [text] for name, text in knobs_in_link(lesson, knobs if own is None else own.knobs).items()}
     hides = [name for name in hidden(lesson) if own is None or name not in own.names]
     if hides:
-        wanted[HIDE] = ",".join(hides)
+        wanted[links.HIDE] = [",".join(hides)]
     if own is not None:
-        wanted[SHARE] = own.text
-    said = _said()
-    for name in said.keys() - wanted.keys():
-        del st.query_params[name]
-    for name, text in wanted.items():
-        if said.get(name) != text:
-            st.query_params[name] = text
+        wanted[links.SHARE] = [own.text]
+    page_query.say_knobs(wanted)
     st.session_state[f"{lesson.slug}/link"] = wanted
 
 
 def comparison() -> tuple[dict[str, list[str]], bool]:
     """What the link says of a comparison (lesson, runs, series; any text), and whether somebody opened that link.
 
-    An empty link is no news to a session that has compared before: it comes from the menu, or from a browser that has
-    only just followed a link and forgets to send it. It means what was there last.
+    An empty link is no news to a session that has compared before, unless the reader went back to it: it comes from the
+    menu, or from a browser that has only just followed a link and forgets to send it. It means what was there last.
     """
-    now = {name: st.query_params.get_all(name) for name in COMPARISON}
+    said = page_query.query()
+    now = {name: said.get(name, []) for name in COMPARISON}
     before: dict[str, list[str]] | None = st.session_state.get("compare/said")
-    if before is not None and (now == before or not any(now.values())):
+    if before is not None and (now == before or not (any(now.values()) or page_query.is_history())):
         return before, False
     return now, True
 
 
 def say_comparison(**said: Sequence[str]) -> None:
     """Make the link say these values of a comparison; what is empty it does not say."""
-    for name, values in said.items():
-        if not values:
-            st.query_params.pop(name, None)
-        elif st.query_params.get_all(name) != list(values):
-            st.query_params[name] = list(values)
+    page_query.say(**said)
     before = st.session_state.get("compare/said", {name: [] for name in COMPARISON})
     st.session_state["compare/said"] = {**before, **{name: list(values) for name, values in said.items()}}
 
 
 def forget_frame() -> None:
     """Take the moment out of the link: what is shown has other frames now."""
-    st.query_params.pop("frame", None)
+    page_query.say(frame=[])
 
 
 def begin(key: str, value: Any, news: bool = False) -> None:
@@ -384,39 +383,27 @@ def pressed(key: str) -> bool:
 
 
 def run_in_link() -> str | None:
-    """The run that the link names, as it stands there: perhaps no run's name at all."""
-    if st.session_state.pop("forget_run", False):
-        show_run(None)
-    return st.query_params.get("run")
+    """The run that the link names, as far as it is one's name; else what stands there."""
+    given = page_query.given("run")
+    names = dict.fromkeys(_run_name(text) or text for text in given)
+    return " and ".join(names) if names else None
 
 
 def earlier_in_link() -> str | None:
     """The run that the link names as the earlier one, if it can be one's name."""
-    key = st.query_params.get("before", "")
-    return key if RUN_ID.fullmatch(key) else None
-
-
-def forget_run() -> None:
-    """Take the run out of the link at the next look. For callbacks: what they change of a link may not arrive."""
-    st.session_state["forget_run"] = True
+    key: str | None = links.one("before", page_query.given("before"), _run_name, "")[0]
+    return key
 
 
 def show_run(key: str | None, before: str | None = None) -> None:
     """Make the link name this run, from its beginning, and perhaps the one that came before it; None: no run."""
-    st.query_params.pop("frame", None)
-    st.query_params.pop("before", None)
-    if before is not None:
-        st.query_params["before"] = before
-    if key is None:
-        st.query_params.pop("run", None)
-    else:
-        st.query_params["run"] = key
+    page_query.say(run=[key] if key else [], before=[before] if before else [], frame=[])
 
 
 def frame_in_link() -> int | None:
     """The frame that the link names, if it names one."""
-    text = st.query_params.get("frame", "")
-    return int(text) if text.isdecimal() and len(text) < 7 else None
+    number: int | None = links.one("frame", page_query.given("frame"), links.frame, "")[0]
+    return number
 
 
 def link_sentence(key: str) -> str:
@@ -430,15 +417,19 @@ def link_sentence(key: str) -> str:
 
 def projector() -> bool:
     """Whether the page is shown to a room: large type, few words."""
-    return st.query_params.get("projector") == "on"
+    return links.one("projector", page_query.given("projector"), links.switch, "")[0] is True
 
 
-def set_projector(on: bool) -> None:
-    """Turn the projector look on or off, in the link too."""
-    if on:
-        st.query_params["projector"] = "on"
-    else:
-        st.query_params.pop("projector", None)
+def begin_projector() -> str:
+    """The key of the switch for that, which stands as the link says."""
+    key = "projector_switch"
+    begin(key, projector(), news=True)
+    return key
+
+
+def turn_projector() -> None:
+    """Make the link say what the switch says. For callbacks."""
+    page_query.say(projector=["on"] if held("projector_switch") else [])
 
 
 def begin_prediction(lesson: AnyLesson) -> str:

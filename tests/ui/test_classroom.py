@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from core import data
+from core import data, links
 from core.cost import MOST_STUDENT_SECONDS
 from core.lessons import CURRICULUM, LESSONS
 from core.places import ROOT
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store, StoreError
-from core.ui import invitation, state
+from core.ui import invitation, page_query, state
 from core.ui.class_sweep import Found, Gatherer
 from core.ui.door import Codes
 from tests.ui.opened import LONG, by_link, knobs_on, lesson_page, unfolded
@@ -397,16 +397,17 @@ def test_what_is_hidden_stays_so_when_the_reader_comes_back_by_the_menu():
     st.lists(st.text(max_size=9) | st.sampled_from(["width", "hunt", " depth", "dataset"]), max_size=5).map(",".join)
 )
 def test_a_link_may_hide_anything_by_any_name(hide):
-    session, query = {}, {"hide": hide}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "st", SimpleNamespace(session_state=session, query_params=query))
-        state.fix_by_link(RELU, RELU.presets["Classroom"])
-        names = [name for name in hide.split(",") if name in (*RELU.knobs.model_fields, "prediction", "hunt")]
-        assert set(state.hidden(RELU)) == set(names)
+        patch.setattr(state, "st", SimpleNamespace(session_state={}))
+        patch.setattr(page_query, "given", lambda name: [hide] if name == links.HIDE else [])
+        _, errors = state.fix_by_link(RELU, RELU.presets["Classroom"])
+        there = {*RELU.knobs.model_fields, "prediction", "hunt"}
+        assert there & set(hide.split(",")) <= set(state.hidden(RELU)) <= there
+        assert all(each.startswith("hide = ") and each.isprintable() for each in errors)
 
 
 def test_no_knob_has_the_name_of_a_part_or_of_what_a_link_says_itself():
-    taken = {state.HIDE, state.SHARE, state.PREDICTION, state.HUNT, *state.RESERVED}
+    taken = {*links.OTHER, links.PREDICTION, links.HUNT}
     assert not [each for lesson in CURRICULUM for each in lesson.knobs.model_fields if each in taken]
 
 
