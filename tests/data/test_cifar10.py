@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -491,3 +492,196 @@ def test_a_download_of_other_bytes_is_a_sentence(named, cache, monkeypatch, spoi
     with pytest.raises(DataError, match=f"could not be downloaded: .*{said}"):
         data.download(NAME, nothing)
     assert not cache.exists()
+
+
+# ---- as people have it -------------------------------------------------------------------------------------------
+
+JUNK = {
+    "train/cat/._0000.png": b"\0\5\26\7",
+    "train/cat/.DS_Store": b"Bud1",
+    "train/cat/Thumbs.db": b"x",
+    "test/desktop.ini": b"x",
+    "__MACOSX/train/cat/0000.png": b"x",
+    "train/@eaDir/cat/0000.png": b"x",
+    "train/cat/@eaDir/0000.png": b"x",
+    ".git/train/cat/0000.png": b"x",
+    "README.md": b"x",
+    "labels.txt": b"x",
+    "preview.png": b"x",
+}
+LEADING = ["", "./", "cifar10-images/", "./a/b/", "CIFAR 10 (1)/"]
+
+
+def zipped(path, held):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in held.items():
+            archive.writestr(name, content)
+    return path
+
+
+def packed_tar(path, held):
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in held.items():
+            tar.addfile(*member(name, content))
+    return path
+
+
+CONTAINERS = {
+    "cifar10-images.tar": tarred,
+    "cifar10-images.tar.gz": packed_tar,
+    "cifar10.tgz": packed_tar,
+    "CIFAR-10.ZIP": zipped,
+    "cifar_10_png.zip": zipped,
+    "cifar10-images": lay,
+    "CIFAR-10": lay,
+    "images": lay,
+}
+
+
+@pytest.mark.parametrize("leading", LEADING)
+@pytest.mark.parametrize("called", CONTAINERS)
+def test_leftovers_are_ignored_and_leading_folders_taken_in_every_container(named, called, leading):
+    held = {f"{leading}{name}": content for name, content in {**JUNK, **files()}.items()}
+    (named / "cifar10-empty").mkdir()
+    CONTAINERS[called](named / called, held)
+    assert holds_the_thirty(data.load(NAME, CPU))
+    assert data.status(NAME).examples == (20, 10)
+
+
+def test_names_in_capitals_and_both_formats_at_once_are_taken(named):
+    held = {name.replace(".png", ".PNG").replace("train/cat", "Train/Cat"): image for name, image in files().items()}
+    held["test/dog/0000.JPEG"] = packed(SEEN["test"][5, 0], "JPEG")
+    lay(named / "cifar10", held)
+    loaded = data.load(NAME, CPU)
+    assert torch.equal(loaded.x_train.sort(dim=0).values, expected("train").sort(dim=0).values)
+    assert len(loaded.y_test) == 11
+    assert "JPEG" in loaded.note
+
+
+@pytest.mark.parametrize("spelled", ["cifar10-images", "cifar10-images/train", "cifar10-images.tar"])
+def test_the_variable_may_name_the_set_itself(named, monkeypatch, spelled):
+    lay(named / "cifar10-images", files())
+    tarred(named / "cifar10-images.tar", files())
+    monkeypatch.setenv("GRADIENT_LAB_DATA", f'"{named / spelled}" ')
+    if spelled.endswith("train"):
+        assert data.undecoded(NAME) is None
+        assert "is not on this machine" in data.status(NAME).message
+    else:
+        assert holds_the_thirty(data.load(NAME, CPU))
+
+
+def binary_batches():
+    """Name → bytes of the thirty images, as CIFAR-10's binary version has them."""
+    labels, pixels = rows("train")
+    batches = {f"data_batch_{i + 1}.bin": part for i, part in enumerate(np.split(np.column_stack([labels, pixels]), 5))}
+    return {name: part.tobytes() for name, part in {**batches, "test_batch.bin": np.column_stack(rows("test"))}.items()}
+
+
+@pytest.mark.parametrize("folder", ["cifar-10-batches-bin", "CIFAR10/raw", "."])
+def test_the_binary_batches_are_read_and_it_is_said_that_no_hash_was_published(named, folder):
+    lay(named / folder, {**binary_batches(), "batches.meta.txt": b"x", "readme.html": b"x", ".DS_Store": b"x"})
+    loaded = data.load(NAME, CPU)
+    assert holds_the_thirty(loaded)
+    assert "binary batch files, for which there is no published hash" in loaded.note
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda held: held.pop("data_batch_3.bin"), "lacks data_batch_3.bin"),
+        (lambda held: held.update({"test_batch.bin": held["test_batch.bin"][:-5]}), "no multiple of 3073; it is cut"),
+        (lambda held: held.update({"test_batch.bin": b""}), "has 0 bytes"),
+        (lambda held: held.update({"test_batch.bin": b"\xff" * 3073}), "other labels than the ten classes"),
+    ],
+)
+def test_batches_that_cannot_be_used_are_a_sentence(named, spoil, said):
+    held = binary_batches()
+    spoil(held)
+    lay(named / "cifar-10-batches-bin", held)
+    with pytest.raises(DataError, match=said):
+        data.load(NAME, CPU)
+    assert said in data.status(NAME).message
+    assert data.undecoded(NAME) is None, "what failed is not offered again, a download is"
+
+
+def pickled_batches(monkeypatch):
+    labels, pixels = rows("train")
+    parts = zip(np.split(labels, 5), np.split(pixels, 5), strict=True)
+    held = {f"data_batch_{i + 1}": {b"data": part, b"labels": one.tolist()} for i, (one, part) in enumerate(parts)}
+    labels, pixels = rows("test")
+    held = {
+        name: pickle.dumps(each)
+        for name, each in {**held, "test_batch": {b"data": pixels, b"labels": labels.tolist()}}.items()
+    }
+    monkeypatch.setattr(cifar10, "MD5", {name: hashlib.md5(content).hexdigest() for name, content in held.items()})
+    return held
+
+
+@pytest.mark.parametrize(
+    "folder", ["cifar-10-batches-py", "CIFAR10/cifar-10-batches-py", "x/cifar-10-batches-py-target/y"]
+)
+def test_the_pickled_batches_are_read_wherever_they_lie(named, monkeypatch, folder):
+    lay(named / folder, {**pickled_batches(monkeypatch), "batches.meta": b"x", "readme.html": b"x"})
+    loaded = data.load(NAME, CPU)
+    assert holds_the_thirty(loaded)
+    assert "read from" not in loaded.note
+
+
+@pytest.mark.parametrize("called", ["cifar-10-python.tar.gz", "CIFAR-10-PYTHON.TAR.GZ", "cifar-10-batches-py.tar.gz"])
+def test_the_archive_of_pickles_is_read_without_running_them(named, monkeypatch, called):
+    held = {f"cifar-10-batches-py/{name}": content for name, content in pickled_batches(monkeypatch).items()}
+    content = packed_tar(named / called, held).read_bytes()
+    told = (len(content), hashlib.sha256(content).hexdigest())
+    monkeypatch.setitem(cifar10.ARCHIVES, "cifar-10-python.tar.gz", told)
+    assert holds_the_thirty(data.load(NAME, CPU))
+    assert data.label(NAME).startswith("cifar10 (the published archive")
+
+
+def test_another_archive_under_the_published_name_is_refused_and_the_next_form_used(named, monkeypatch):
+    (named / "cifar-10-python.tar.gz").write_bytes(b"x" * 500)
+    with pytest.raises(DataError, match=r"cifar-10-python.tar.gz has 500 bytes instead of 170498071"):
+        data.load(NAME, CPU)
+    tarred(named / "cifar10-images.tar", files())
+    assert data.undecoded(NAME) == named / "cifar10-images.tar"
+    assert holds_the_thirty(data.load(NAME, CPU))
+    forget()
+    loading._failed.clear()  # as another process begins
+    assert data.available(NAME), "what is kept stays good, though what was better is still there and broken"
+
+
+def test_cifar_100_is_not_cifar_10(named):
+    lay(named / "cifar-100-python", {"train": b"x", "test": b"x"})
+    (named / "cifar-100-python.tar.gz").write_bytes(b"x")
+    lay(named / "cats-and-dogs", {f"train/{name}/1.png": b"x" for name in ("cat", "dog")})
+    assert "is not on this machine" in data.status(NAME).message
+
+
+@pytest.mark.parametrize("damage", [lambda held: held[: len(held) // 2], lambda held: b"", lambda held: b"<html>"])
+@pytest.mark.parametrize("called", ["cifar10.zip", "cifar10.tar.gz", "cifar10.tar"])
+def test_a_broken_archive_is_a_sentence_in_every_form(named, called, damage):
+    path = CONTAINERS.get(called, {".zip": zipped, ".gz": packed_tar, ".tar": tarred}[Path(called).suffix])(
+        named / called, files()
+    )
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(DataError, match=f"cifar10 cannot be used: .*{called}"):
+        data.load(NAME, CPU)
+
+
+def test_a_locked_zip_is_a_sentence(named):
+    path = zipped(named / "cifar10.zip", files())
+    held = path.read_bytes()
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):  # the flag that says "encrypted", in each header
+        parts = held.split(mark)
+        held = mark.join([parts[0], *(part[: place - 4] + b"\1" + part[place - 3 :] for part in parts[1:])])
+    path.write_bytes(held)
+    with pytest.raises(DataError, match=r"cannot be read \(.*encrypted"):
+        data.load(NAME, CPU)
+
+
+def test_what_is_broken_here_does_not_keep_a_download_from_coming(named, monkeypatch, cache):
+    (named / "cifar10.zip").write_bytes(b"x")
+    content = archive(monkeypatch)
+    monkeypatch.setattr(downloading, "urlopen", lambda request, timeout: io.BytesIO(content))
+    data.download(NAME, nothing)
+    assert data.available(NAME)
+    assert holds_the_thirty(data.load(NAME, CPU))
