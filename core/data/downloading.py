@@ -244,7 +244,7 @@ def _proxy(address: str) -> str:
     proxy = getproxies().get(parts.scheme, "")
     if not proxy or proxy_bypass(parts.netloc):
         return ""
-    return clip(proxy.rsplit("@", 1)[-1].removeprefix("http://"))
+    return clip(proxy.rsplit("@", 1)[-1].removeprefix("http://").rstrip("/"))
 
 
 def _reason(error: BaseException) -> str:

@@ -67,7 +67,8 @@ class Candidate:
 
     def content(self, file: File) -> Content:
         """Its bytes, held against the published hash; `OSError` or `DataError` where they are not to be had."""
-        content = np.frombuffer(self.read(), dtype=np.uint8).copy()
+        held = self.read()
+        content = held if isinstance(held, np.ndarray) else np.frombuffer(bytearray(held), dtype=np.uint8)
         if hashlib.sha256(content.data).hexdigest() != file.sha256:
             raise DataError(f"{self.where} does not hold the bytes that were published")
         return content
@@ -141,17 +142,18 @@ def _distance(name: str, root: Path, candidate: Candidate) -> int:
 
 
 def _faults(name: str, root: Path, candidate: Candidate, file: File) -> Iterator[tuple[bool, str]]:
-    """Say why a candidate that can be read is not the file that it is called, if it is this set's business."""
+    """Say why a candidate that can be read is not the file that it is called, unless its folder is another set's."""
+    if _distance(name, root, candidate) == 2:
+        return
     for other, source in SOURCES.items():
         if source.files and candidate.is_file(source.files[candidate.role]):
-            yield True, f"what lies in {candidate.home} are the files of {other}"
+            yield True, f"{candidate.home} holds the files of {other}"
             return
-    if _distance(name, root, candidate) < 2:
-        size, _ = candidate.looked_at()
-        if size != file.bytes:
-            yield False, f"{candidate.where} has {size} bytes instead of {file.bytes}"
-        else:
-            yield False, f"{candidate.where} does not hold the bytes that were published"
+    size, _ = candidate.looked_at()
+    if size != file.bytes:
+        yield False, f"{candidate.where} has {size} bytes instead of {file.bytes}"
+    else:
+        yield False, f"{candidate.where} does not hold the bytes that were published"
 
 
 def _absences(source: Source, seen: Walk, files: dict[int, Candidate], explained: bool) -> Iterator[tuple[bool, str]]:

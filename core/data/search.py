@@ -119,19 +119,20 @@ def walk(root: Path) -> Walk:
         if len(seen.listings) == MAX_FOLDERS:
             seen.cut = True
             break
-        _, depth, folder = heapq.heappop(waiting)
+        _, depth, path = heapq.heappop(waiting)
+        folder = Path(path)
         try:
-            listing = listed(Path(folder))
+            listing = listed(folder)
         except FileNotFoundError:
             continue
         except OSError as error:
             seen.errors.append(error)
             continue
-        seen.listings[Path(folder)] = listing
+        seen.listings[folder] = listing
         if depth < MAX_DEPTH:
             for name in listing.folders:
                 dull = not any(word in name.lower() for word in PROMISING)
-                heapq.heappush(waiting, (dull, depth + 1, os.path.join(folder, name)))
+                heapq.heappush(waiting, (dull, depth + 1, f"{path}{os.sep}{name}"))
     return seen
 
 

@@ -3,13 +3,17 @@
 import errno
 import gzip
 import os
+import shutil
+import ssl
+import subprocess
 import sys
 import threading
+import urllib.request
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 
 import pytest
 import torch
@@ -44,8 +48,8 @@ class Mirror(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(held):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+def serving(held, handler=Mirror):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.held, server.asked, server.gate = held, [], threading.Event()
     server.gate.set()
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
@@ -75,6 +79,7 @@ def publish(monkeypatch, *mirrors):
     from torchvision import datasets
 
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # which keeps the proxies of its first use
     monkeypatch.setattr(datasets, "Tiny", SimpleNamespace(mirrors=mirrors), raising=False)
 
 
@@ -300,3 +305,95 @@ def test_torchvision_knows_every_file_that_is_asked_of_its_mirrors(name):
     theirs = getattr(datasets, data.SOURCES[name].published)
     assert [f"{file.name}.gz" for file in data.SOURCES[name].files] == [packed for packed, _ in theirs.resources]
     assert all(mirror.startswith("http") and mirror.endswith("/") for mirror in theirs.mirrors)
+
+
+# ---- the true cause of a failure, and the next move --------------------------------------------------------------
+
+NO_CERTIFICATE = ssl.SSLCertVerificationError(1, "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed")
+NO_CERTIFICATE.verify_message = "unable to get local issuer certificate"
+UNKNOWN_HOST = URLError(OSError(-2, "Name or service not known"))
+CAUSES = {
+    "certificate": (
+        [URLError(NO_CERTIFICATE), HTTPError("http://old/", 404, "Not Found", None, None)],
+        "the certificate that answered for first.example cannot be verified (unable to get local issuer certificate); "
+        "check this machine's clock, and where your school or company inspects encrypted connections, set SSL_CERT_",
+    ),
+    "no network": ([UNKNOWN_HOST, UNKNOWN_HOST], "(Name or service not known); check the network"),
+    "the first mirror is busy": (
+        [HTTPError("https://first/", 503, "Service Unavailable", None, None), UNKNOWN_HOST],
+        "https://first.example/train-images.gz cannot be read (HTTP Error 503: Service Unavailable); try again later",
+    ),
+    "forbidden": (
+        [HTTPError("https://first/", 403, "Forbidden", None, None), UNKNOWN_HOST],
+        "(HTTP Error 403: Forbidden); check the network",
+    ),
+    "silent": ([TimeoutError("timed out"), UNKNOWN_HOST], "cannot be read (timed out); check the network"),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_the_first_mirrors_failure_is_told_and_what_to_do_about_it(monkeypatch, nothing_given, cause):
+    errors, said = CAUSES[cause]
+    publish(monkeypatch, "https://first.example/", "http://old.example/")
+    waiting = iter(errors)
+
+    def refuse(*_, timeout):
+        raise next(waiting)
+
+    monkeypatch.setattr(downloading, "urlopen", refuse)
+    sentence = refusal(data.download, TINY, lambda share: None)
+    assert said in sentence
+    assert "old.example" not in sentence
+    assert "put train-images.gz, train-labels.gz, t10k-images.gz and t10k-labels.gz into a folder" in sentence
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_as_such(monkeypatch, nothing_given, tmp_path):
+    """A real server with a certificate of its own, as behind a proxy that opens connections."""
+    if shutil.which("openssl") is None:
+        pytest.skip("no openssl here, which makes the certificate")
+    key, certificate = str(tmp_path / "key.pem"), str(tmp_path / "certificate.pem")
+    made = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-subj", "/CN=127.0.0.1"]
+    subprocess.run([*made, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    with serving(dict(PACKED)) as server:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        publish(monkeypatch, f"https://127.0.0.1:{server.server_port}/")
+        sentence = refusal(data.download, TINY, lambda share: None)
+    assert "the certificate that answered for 127.0.0.1 cannot be verified (" in sentence
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxy_that_refuses_is_told_as_such_without_its_password(monkeypatch, nothing_given, status):
+    class Refusing(Mirror):
+        def do_CONNECT(self):
+            self.send_error(status)
+
+        do_GET = do_CONNECT
+
+    with serving({}, Refusing) as proxy:
+        publish(monkeypatch, "https://first.example/")
+        monkeypatch.setenv("https_proxy", proxy.address.replace("://", "://me:secret@"))
+        sentence = refusal(data.download, TINY, lambda share: None)
+        assert f"cannot be read through the proxy 127.0.0.1:{proxy.server_port}" in sentence
+        assert str(status) in sentence
+        assert "check the proxy in https_proxy and http_proxy" in sentence
+        assert "secret" not in sentence
+
+
+def test_a_proxy_that_is_not_there_is_told_as_such(monkeypatch, nothing_given):
+    publish(monkeypatch, "http://first.example/")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # the port that discards, where nothing listens
+    sentence = refusal(data.download, TINY, lambda share: None)
+    assert "through the proxy 127.0.0.1:9 (Connection refused); check the proxy" in sentence
+
+
+def test_the_files_that_the_sentence_asks_for_are_taken(named, monkeypatch):
+    monkeypatch.setattr(downloading, "_mirrors", lambda *_: ["http://127.0.0.1:9/"])
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    sentence = refusal(data.download, TINY, lambda share: None)
+    asked = sentence.partition("put ")[2].partition(" into")[0].replace(" and ", ", ").split(", ")
+    assert sorted(asked) == sorted(PACKED)
+    for name in asked:
+        (named / name).write_bytes(PACKED[name])
+    assert data.load(TINY, CPU)

@@ -30,7 +30,7 @@ LONG = {"images": "-idx3-ubyte", "labels": "-idx1-ubyte"}
 @pytest.fixture(autouse=True)
 def other_set(monkeypatch):
     """A second set of the same sizes and names: only its bytes tell it from "tiny"."""
-    monkeypatch.setitem(data.SOURCES, OTHER, source_of(OTHERS, "Another"))
+    monkeypatch.setitem(data.SOURCES, OTHER, source_of(OTHERS, "Elsewise"))
 
 
 def is_tiny():
@@ -311,27 +311,32 @@ def test_another_sets_files_are_that_set_and_never_this_one(named, folder, suffi
         loaded.x_train.flatten(), torch.frombuffer(bytearray(OTHERS["train-images"][16:]), dtype=torch.uint8)
     )
     sentence = refusal(data.require, TINY)
-    assert sentence.startswith(f"tiny is not on this machine: what lies in {home} are the files of other; download it ")
+    assert sentence.startswith(f"tiny is not on this machine: {home} holds the files of other; download it ")
     assert refusal(data.load, TINY, CPU) == sentence
 
 
 def test_sets_that_lie_in_each_others_folders_are_both_found(named):
     lay(named / "Tiny" / "raw", OTHERS)
-    lay(named / "Another" / "raw", CONTENTS)
+    lay(named / "Elsewise" / "raw", CONTENTS)
     assert is_tiny()
-    assert data.status(TINY).where == str(named / "Another" / "raw")
+    assert data.status(TINY).where == str(named / "Elsewise" / "raw")
     assert data.status(OTHER).where == str(named / "Tiny" / "raw")
 
 
 def test_two_sets_mixed_in_one_folder_are_told_apart(named):
     home = lay(named / "Tiny", {**CONTENTS, "train-labels": OTHERS["train-labels"]})
     sentence = refusal(data.require, TINY)
-    assert f"what lies in {home} are the files of other" in sentence
+    assert f"{home} holds the files of other" in sentence
     (home / "train-labels.gz").write_bytes(gzip.compress(CONTENTS["train-labels"]))
     assert is_tiny()
 
 
-@pytest.mark.parametrize("folder", ["KMNIST/raw", "EMNIST", "Another/raw"])
+def test_another_set_in_its_own_folder_is_no_news(named):
+    lay(named / "Elsewise" / "raw", OTHERS)
+    assert "tiny is not on this machine, where it was looked for in" in refusal(data.require, TINY)
+
+
+@pytest.mark.parametrize("folder", ["KMNIST/raw", "EMNIST", "Elsewise/raw"])
 def test_damage_in_another_sets_folder_is_not_this_sets(named, folder):
     home = lay(named / folder, CONTENTS)
     for path in home.iterdir():
