@@ -97,9 +97,16 @@ class Gate:
             await receive()
             await send({"type": "websocket.close", "code": 1008})
             return
+
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive" and door.role_of(visitor.cookies) is None:
+                return {"type": "websocket.disconnect", "code": 1008}  # the ticket has expired since it connected
+            return message
+
         door.pages[asker] += 1
         try:
-            await self.app(_of_this_server(scope), receive, send)
+            await self.app(_of_this_server(scope), hear, send)
         finally:
             door.pages[asker] -= 1
             if not door.pages[asker]:

@@ -207,7 +207,7 @@ def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(c
 def test_the_teacher_brings_all_data_sets_before_class(class_is_open, monkeypatch):
     done = []
     monkeypatch.setattr(data, "available", lambda name: name in (*done, "digits"))
-    monkeypatch.setattr(data, "undecoded", lambda name: None)
+    monkeypatch.setattr(data.loading, "undecoded", lambda name: None)
     monkeypatch.setattr(data, "download", lambda name, progress: (progress(0.5), done.append(name)))
     class_is_open("teacher")
     at = teachers_page()
@@ -287,8 +287,8 @@ def test_who_reloads_is_the_same_asker_and_twenty_tabs_are_one(shown):
 
 @pytest.mark.parametrize("cookie", ["", "short", "A" * 32, "a" * 33, "../../etc/passwd", "command line"])
 def test_a_name_that_the_gate_did_not_give_is_none(shown, cookie, monkeypatch):
-    monkeypatch.setattr(state, "st", SimpleNamespace(session_state={}))
     shown[state.door().cookies.client] = cookie
+    monkeypatch.setattr(state, "st", SimpleNamespace(session_state={}))
     assert state.asker() == state.asker() != cookie, "it has one for this session"
 
 

@@ -352,6 +352,25 @@ def test_a_ticket_opens_nothing_once_its_day_is_over(server):
     assert not server.ask(kind="websocket", cookie=cookie).connected
 
 
+def test_a_page_that_stays_open_is_heard_no_longer_than_its_ticket_lasts(server):
+    heard = []
+
+    async def page(scope, receive, send):
+        heard.append((await receive())["type"])  # it connects
+        for seconds in (TICKET_KEPT, 1):
+            server.now += seconds
+            heard.append((await receive())["type"])
+
+    async def say():
+        return {"type": "websocket.receive" if heard else "websocket.connect", "bytes": b"run"}
+
+    scope = {"type": "websocket", "path": "/_stcore/stream", "query_string": b"", "scheme": "ws",
+             "headers": [(b"host", b"lab:80"), (b"cookie", server.cookie("student").encode())]}  # fmt: skip
+    server.gate.app = page
+    run(server.gate(scope, say, None))
+    assert heard == ["websocket.connect", "websocket.receive", "websocket.disconnect"]
+
+
 def test_a_ticket_of_another_start_opens_nothing(server):
     assert server.ask("/", cookie=Server().cookie("teacher"), **PAGE).status == 401
 
