@@ -80,7 +80,8 @@ def test_the_last_frame_tells_what_the_nets_make_of_all_test_pictures(small):
         orders = [torch.randperm(60, generator=chance) for chance in chances]
         printed.append(nets.train(task.x, task.y, orders * len(VARIANTS), 20).reshape(-1, 2))
     judged = nets.judge(task.x_test, task.y_test)
-    np.testing.assert_array_equal(small.last("test_accuracy"), judged.accuracy.reshape(-1, 2))
+    one = 1 / len(task.y_test)  # picture between two classes may fall on either side
+    np.testing.assert_allclose(small.last("test_accuracy"), judged.accuracy.reshape(-1, 2), atol=1.001 * one)
     np.testing.assert_allclose(small.last("test_loss"), judged.loss.reshape(-1, 2), rtol=1e-6)
     np.testing.assert_allclose(small.curve("epoch_loss")[1], printed, rtol=1e-6)
     facts = LESSON.facts(turned, small)

@@ -203,8 +203,9 @@ def test_each_seed_is_the_run_that_it_would_be_alone():
     last = together.last("test_rmse")  # (nets, seeds)
     for i in range(3):
         alone = record(knobs.model_copy(update={"seed": knobs.seed + i, "seeds": 1}))
-        np.testing.assert_array_equal(last[:, i], alone.last("test_rmse"))
-        np.testing.assert_array_equal(together.last("train_rmse")[:, i], alone.last("train_rmse"))
+        # Where nothing is compiled, nets are padded to fleets, and products in float32 are taken over more of them.
+        np.testing.assert_allclose(last[:, i], alone.last("test_rmse"), rtol=1e-3)
+        np.testing.assert_allclose(together.last("train_rmse")[:, i], alone.last("train_rmse"), rtol=1e-3)
     assert facts(knobs, together)["test_rmse[5-5]"] == pytest.approx(last[1].mean())
     headline = panels(knobs)[0].figure(together)
     (dots,) = (each for each in headline.data if each.name == "2 layers" and each.mode == "markers")

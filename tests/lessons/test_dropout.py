@@ -56,9 +56,10 @@ def test_the_notebooks_rule_is_four_times_off_at_02_and_nineteen_times_at_005():
 
 def test_keep_scaling_and_the_notebooks_rule_train_the_same_net_and_judge_another():
     keep, notebook = (record(knobs(rule=rule)) for rule in ("keep", "notebook"))
-    np.testing.assert_array_equal(keep.picture("band"), notebook.picture("band"))  # masks, training mode
+    same = {"rtol": 1e-4, "atol": 1e-6}  # float32, in which another rule may be another order of multiplying
+    np.testing.assert_allclose(keep.picture("band"), notebook.picture("band"), **same)  # masks, training mode
     assert not np.allclose(keep.picture("functions")[0], notebook.picture("functions")[0])
-    np.testing.assert_array_equal(keep.picture("functions")[1], notebook.picture("functions")[1])  # the control
+    np.testing.assert_allclose(keep.picture("functions")[1], notebook.picture("functions")[1], **same)  # the control
 
 
 def test_the_claim_about_the_judged_net_flips_with_the_rule():
@@ -121,10 +122,10 @@ def test_evaluation_is_not_random_though_masks_are_drawn_and_the_claim_would_not
 
 def test_both_kinds_start_alike_and_more_data_sets_leave_the_first_ones_as_they_are():
     first = record(knobs(rate=0.5)).curve("train_mse")[1][0]
-    np.testing.assert_array_equal(first[0], first[1])
+    np.testing.assert_allclose(first[0], first[1], rtol=1e-5)  # the same nets in two fleets, float32
     few, many = (lesson.sample(knobs(data_sets=n)) for n in (2, 5))
     for one, other in zip(few, many, strict=True):
-        np.testing.assert_array_equal(one, other[:2])
+        np.testing.assert_allclose(one, other[:2], rtol=1e-12, atol=1e-12)  # sines of a longer array, in float64
         assert len(np.unique(other[:, 0])) == 5
     few_nets, many_nets = (lesson.fleet(knobs(), n, None, CPU) for n in (2, 5))
     for one, other in zip(few_nets.weights, many_nets.weights, strict=True):

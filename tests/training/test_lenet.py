@@ -157,14 +157,16 @@ def test_nets_side_by_side_are_the_nets_alone_and_pytorchs_sgd():
             optimizer.step()
             found += [loss.item()] * len(chosen)
         assert losses[i] == pytest.approx(np.mean(found), rel=1e-6)
+        # Alone, a net has all of torch's threads, and sums over a batch are taken in as many parts.
         for one, two in zip(together.nets[i].parameters(), alone.parameters(), strict=True):
-            assert torch.equal(one, two)
+            torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5)
         with torch.no_grad():
             scores = alone.eval()(X)
         judged = together.judge(X, Y)
-        assert judged.loss[i] == pytest.approx(functional.cross_entropy(scores, Y).item(), rel=1e-5)
-        assert judged.accuracy[i] == (scores.argmax(dim=1) == Y).float().mean().item()
-        np.testing.assert_array_equal(judged.reads[i], scores.argmax(dim=1))
+        reads = torch.as_tensor(judged.reads[i]).long()
+        assert judged.loss[i] == pytest.approx(functional.cross_entropy(scores, Y).item(), rel=1e-4)
+        assert judged.accuracy[i] == pytest.approx((reads == Y).float().mean().item())
+        torch.testing.assert_close(scores[torch.arange(len(Y)), reads], scores.amax(dim=1), rtol=1e-3, atol=1e-3)
 
 
 def test_two_threads_train_the_same_nets_as_one_and_leave_torch_as_it_was():
