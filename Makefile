@@ -3,6 +3,7 @@
 # make test   pass everything: format, lint, types, tests (a real browser among them)
 # make bench  print the measured figures of the README again
 # make reliability   every promise at full length, in one table (an hour or two); SHARE=0.01 for a quick look
+# make everywhere   all tests as on other processors, and every kind of address, as tables in docs/everywhere.md (hours)
 # make load   two classes of 30 and 100 at work, a rush, a thousand who come and go; SECONDS=60 for each class, not 600
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ PORT ?= 8501
 SHARE ?= 1
 PY := .venv/bin/python
 
-.PHONY: run classroom test bench reliability load gallery app tests
+.PHONY: run classroom test bench reliability everywhere load gallery app tests
 
 run: app
 	@echo "Gradient Lab: http://127.0.0.1:$(PORT)"
@@ -33,6 +34,9 @@ bench: tests
 
 reliability: tests
 	$(PY) -m tests.reliability --share $(SHARE)
+
+everywhere: tests
+	$(PY) -m tests.everywhere --write
 
 load: tests
 	$(PY) -m tests.reliability load

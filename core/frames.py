@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[Any]
 TIMED = "seconds"
-"""How the names of curves and pictures begin that hold measured time: all else is equal in equal runs."""
+"""How the names of curves and pictures begin that hold measured time: all else is equal in equal runs on
+one kind of processor."""
 
 Curve = tuple[NDArray[np.int64], NDArray[np.float64]]
 

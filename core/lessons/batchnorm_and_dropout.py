@@ -67,7 +67,9 @@ class NormKnobs(Knobs):
     keep: float = knob(0.9, "share of batch norm's old running statistics that a step leaves: 0.99 in Keras, 0.9 in PyTorch", ge=0.0, le=0.999, stops=(0.0, 0.5, 0.9, 0.99, 0.999), label="running statistics kept")  # fmt: skip
     dataset: Literal["mnist", "fashion-mnist", "digits"] = knob("mnist", "which pictures; digits needs no download and is blown up to 28×28", label="data set")  # fmt: skip
     seeds: int = knob(1, "nets of each variant, each with a start and an order of its own: how much is chance", ge=1, le=5, stops=(1, 2, 3, 5))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def series(knobs: NormKnobs) -> list[str]:

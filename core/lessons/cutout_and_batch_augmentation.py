@@ -70,7 +70,9 @@ class CutoutKnobs(Knobs):
     weight_decay: float = knob(0.0001, "pull of every weight towards 0, added to its gradient", ge=0.0, le=0.01, stops=(0.0, 0.0001, 0.0002, 0.0005, 0.001))  # fmt: skip
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("cifar10", "what is learned; digits needs no download")  # fmt: skip
     seeds: int = knob(1, "repeats with other examples, order, views and start: how much is chance", ge=1, le=8, stops=(1, 2, 3, 4, 5, 8))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 9)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 9
+    )
 
     @model_validator(mode="after")
     def _depth_divides(self) -> Self:

@@ -114,7 +114,9 @@ class DepthKnobs(Knobs):
     noise: float = knob(0.3, "standard deviation of what is added to the surface, whose own is 298", ge=0.0, le=300.0, stops=(0.0, 0.3, 10.0, 30.0, 100.0, 300.0))  # fmt: skip
     surface: Literal["eggholder", "as notebook 000 typed it"] = knob("eggholder", "what is learned; notebook 000 lost an index and a root on the way")  # fmt: skip
     seeds: int = knob(1, "repeats with other points, order and start: how much is chance; one leaves that open", ge=1, le=8, stops=(1, 2, 3, 4, 5))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:

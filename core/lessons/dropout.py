@@ -58,7 +58,9 @@ class DropoutKnobs(Knobs):
     noise: float = knob(0.15, "spread of the noise on each point; its square is the error that nobody can beat", ge=0.0, le=0.5, stops=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5))  # fmt: skip
     init: Literal["glorot", "he", "normal 0.05"] = knob("glorot", "how weights start; the last is the notebook's N(0, 0.05²), biases too, which fades away in narrow nets", label="initialization")  # fmt: skip
     data_sets: int = knob(8, "data sets, each with nets of its own: how much of a difference is chance", ge=1, le=12, stops=(1, 2, 3, 5, 6, 8, 10, 12))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def series(knobs: DropoutKnobs) -> list[str]:

@@ -57,7 +57,9 @@ class ReluKnobs(Knobs):
     epochs: int = knob(10, "passes over the 3,000 points; 0 looks at birth only", ge=0, le=50, stops=(0, 1, 2, 5, 10, 20, 50))  # fmt: skip
     points: int = knob(3000, "training points, drawn from the interval", ge=64, le=10_000, stops=(64, 300, 1000, 3000, 10_000))  # fmt: skip
     training: Literal["independent nets", "one net, fitted again"] = knob("independent nets", "the second is what the notebook did: one net, fitted as many times as there should be nets")  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def fleet(knobs: ReluKnobs, nets: int, device: torch.device, *, seed: int, depth: int = 0, width: int = 0) -> Fleet:

@@ -88,7 +88,9 @@ class OptimizerKnobs(Knobs):
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; the notebook's is cifar10, digits needs no download")  # fmt: skip
     pixels: Literal["0 to 1", "standardised"] = knob("0 to 1", "what the net sees: pixels over their largest value, as the notebook, or less their mean and over their spread, which is learned faster")  # fmt: skip
     landscape: Literal["ravine", "saddle", "eggholder"] = knob("ravine", "the two-dimensional function on which the same rules are watched")  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
     @model_validator(mode="after")
     def _leaves_some_to_tune_on(self) -> Self:

@@ -65,7 +65,9 @@ class CureKnobs(Knobs):
     init: Literal["he", "normal 0.05"] = knob("he", "how weights start: He, kinks spread over the interval; or N(0, 0.05²) as the notebook, biases too", label="initialization")  # fmt: skip
     data_sets: int = knob(5, "data sets, each with nets of its own: how much of a difference is chance", ge=1, le=10, stops=(1, 2, 3, 4, 5, 7, 10))  # fmt: skip
     validation_points: int = knob(300, "points on which the moment to stop is chosen; errors on new points are scored apart", ge=10, le=10_000, stops=(10, 50, 100, 300, 1000, 10_000))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def truth(x: Array) -> Array:

@@ -43,7 +43,9 @@ class PerceptronKnobs(Knobs):
     margin: float = knob(1.0, "how right a point must be before hinge leaves it alone; at 0 hinge is the perceptron", ge=0.0, le=2.0, stops=(0.0, 0.1, 0.3, 1.0, 2.0))  # fmt: skip
     init_scale: float = knob(3.0, "weights start anywhere between minus and plus this; at 0 the perceptron's learning rate changes nothing", ge=0.0, le=3.0, stops=(0.0, 0.1, 1.0, 3.0))  # fmt: skip
     same_start: bool = knob(True, "whether both rules start from the same weights, so that they differ in nothing else; the notebook drew new ones")  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def draw(knobs: PerceptronKnobs) -> tuple[Array, Array, Array]:

@@ -52,7 +52,7 @@ class ScalingKnobs(Knobs):
     latency: float = knob(0.0, "microseconds that any message takes in the model; 0: as measured here", ge=0.0, le=10_000.0, stops=(0.0, 1.0, 10.0, 50.0, 500.0, 10_000.0))  # fmt: skip
     bandwidth: float = knob(0.0, "gigabytes a second that the model's network carries; 0: as measured here", ge=0.0, le=1000.0, stops=(0.0, 0.1, 1.25, 12.5, 100.0, 1000.0))  # fmt: skip
     rule: Literal["fixed", "linear", "square root"] = knob("fixed", "what the learning rate does when the weak batch grows k-fold: stays, grows by k, by √k", label="learning rate")  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs train equally, though never in equal time", ge=0, le=2**31 - 1)  # fmt: skip
+    seed: int = knob(1, "where chance begins; equal knobs train equally on one kind of processor, though never in equal time", ge=0, le=2**31 - 1)  # fmt: skip
 
 
 def tried(knobs: ScalingKnobs) -> list[int]:

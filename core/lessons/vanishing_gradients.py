@@ -65,7 +65,9 @@ class GradientKnobs(Knobs):
     epochs: int = knob(500, "steps of Adam on all examples; 0 looks at birth only", ge=0, le=5000, stops=(0, 100, 200, 500, 1000, 2000, 5000))  # fmt: skip
     epsilon: float = knob(KERAS_EPSILON, "what Adam adds before it divides a gradient by its size: gradients far below it move nothing; Keras has 1e-7, PyTorch 1e-8", label="Adam's ε", ge=1e-16, le=1e-4, stops=(1e-16, 1e-12, 1e-10, 1e-8, 1e-7, 1e-6, 1e-4))  # fmt: skip
     seeds: int = knob(5, "nets of each depth that differ in their start alone: how much is chance", ge=1, le=20, stops=(1, 3, 5, 10, 20))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,9 @@ class WidthKnobs(Knobs):
     batch_size: int = knob(1, "examples averaged into one step", ge=1, le=64, stops=(1, 2, 4, 8, 16, 32, 64))
     dataset: Literal["fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; digits needs no download")  # fmt: skip
     seeds: int = knob(3, "repeats with other examples, order and start: how much is chance", ge=1, le=8, stops=(1, 2, 3, 4, 5))  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs give an equal run", ge=0, le=2**31 - 1)
+    seed: int = knob(
+        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
+    )
 
 
 def series(knobs: WidthKnobs) -> list[str]:

@@ -16,12 +16,8 @@ import numpy as np
 
 from core.runs.packing import plain_facts
 from core.runs.run import Run
+from core.stats import ROUNDING
 
-# Sums in another order: n numbers in float64 differ by at most n · 1.1e-16 of the sum of their sizes, in practice by
-# about the root of n, so 1e-12 for the largest arrays of a recording. A target that a lesson draws anew and rounds to
-# float32 has single numbers 6e-8 apart, which average out over thousands of points: 7.7e-11 was measured between plain
-# SSE and AVX-512, the most of all facts. Who changes what a fact means changes it by more than the tenth digit.
-RELATIVE_TOLERANCE = 1e-9
 # Where numbers cancel, their own sizes count and not that of what is left: of numbers up to about 100, in float64, a
 # difference that should be zero is anything up to this. Facts that matter are larger: a gradient that vanishes in
 # fifteen layers is 1e-12 of the last one's.
@@ -66,7 +62,7 @@ def same_number(stored: float | None, again: float | None) -> bool:
     """Return whether two numbers differ by no more than processors do; None, "there is none", equals None alone."""
     if stored is None or again is None:
         return stored is again
-    return math.isclose(stored, again, rel_tol=RELATIVE_TOLERANCE, abs_tol=ABSOLUTE_TOLERANCE)
+    return math.isclose(stored, again, rel_tol=ROUNDING, abs_tol=ABSOLUTE_TOLERANCE)
 
 
 def same_text(stored: str, again: str) -> bool:

@@ -3,7 +3,6 @@
 No Streamlit here.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,8 +11,9 @@ import numpy as np
 from core.frames import Array
 from core.knobs import spell
 from core.lesson import Facts, parts_of
+from core.runs.agreement import ABSOLUTE_TOLERANCE, same_number
 from core.runs.run import Run
-from core.stats import CANNOT_TELL, Estimate, independent, paired
+from core.stats import CANNOT_TELL, ROUNDING, Estimate, independent, paired
 
 SAME = "same"
 NOT_HERE = "–"  # a fact that this run does not have at all, as of a net that it did not train
@@ -122,7 +122,7 @@ def seeds(run: Run, fact: str, value: float | None) -> Array | None:
         last = last[[names.index(series)]]
     last = last[np.isfinite(last).all(axis=1)]  # a net that diverged has no place in a range
     for middle in (last.mean(axis=1), np.median(last, axis=1)):
-        fits = last[np.isclose(middle, value, rtol=1e-9, atol=1e-12)]
+        fits = last[np.isclose(middle, value, rtol=ROUNDING, atol=ABSOLUTE_TOLERANCE)]
         if len(fits) == 1:
             return np.asarray(fits[0])
     return None
@@ -134,7 +134,7 @@ def short(value: float) -> str:
 
 
 def _difference(value: float, first: float) -> str:
-    if math.isclose(value, first, rel_tol=1e-9, abs_tol=1e-12):
+    if same_number(value, first):
         return SAME
     return _signed(value - first)
 
