@@ -20,9 +20,9 @@ FLAGS = [
 PATIENCE = 180.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def serve(tmp_path_factory):
-    """`serve(app_path, env={}) -> base_url`: starts a server on a free port of the loopback, ends it with the tests."""
+    """`serve(app_path, env={}) -> base_url`: starts a server on a free port of the loopback, ends it with the file."""
     servers = []
 
     def start(app_path, env=None):

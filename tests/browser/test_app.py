@@ -55,6 +55,43 @@ def at_rest(element):
     return box
 
 
+PRINTED = """() => matchMedia("print").addEventListener("change", ({ matches }) => {
+  if (!matches) return;
+  const seen = (each) => each?.checkVisibility({ contentVisibilityAuto: true, visibilityProperty: true }) ?? false;
+  const all = (selector) => [...document.querySelectorAll(selector)];
+  globalThis.paper = {
+    charts: all(".gl-panel").map((each) => [
+      each.querySelectorAll(".overplot path").length > 0, each.querySelector(".gl-plot")._fullLayout.paper_bgcolor,
+    ]),
+    ground: all("body, .stApp, [data-testid=stMain], h1").map((each) => getComputedStyle(each).backgroundColor),
+    ink: [...new Set(all("h1, [data-testid=stMain] .stMarkdown p").map((each) => getComputedStyle(each).color))],
+    pressed: all(".gl-bar, .gl-tool, [data-testid=stMain] .stButton").filter(seen).length,
+    theory: all("[data-testid=stExpanderDetails] p").filter(seen).map((each) => each.textContent).join(" "),
+    width: document.documentElement.clientWidth,
+    reach: Math.max(...all("[data-testid=stMain] :is(p, .gl-panel)").map((each) => each.getBoundingClientRect().right)),
+  };
+})"""
+
+
+def test_a_lesson_is_printed_light_with_every_chart_and_its_theory(base, open_page):
+    page = open_page(viewport={"width": 400, "height": 700}, color_scheme="dark")
+    page.goto(f"{base}/dying-relu")
+    page.wait_for_selector(".gl-panel", state="attached")
+    page.get_by_text("Why?").wait_for()
+    page.locator(".katex").first.wait_for(state="attached")
+    page.evaluate(PRINTED)
+    assert page.pdf().startswith(b"%PDF")
+    paper = page.evaluate("paper")
+    lesson = LESSONS["dying-relu"]
+    assert paper["charts"] == [[True, "rgb(255, 255, 255)"]] * len(lesson.panels(lesson.presets["Classroom"]))
+    assert set(paper["ground"]) <= {"rgb(255, 255, 255)", "rgba(0, 0, 0, 0)"}
+    assert paper["ink"] == ["rgb(27, 36, 48)"]
+    assert paper["pressed"] == 0
+    assert "A ReLU layer is dead when all of its units are off" in paper["theory"]
+    assert paper["reach"] <= paper["width"] + 1
+    page.locator(".gl-bar").wait_for()
+
+
 def test_a_deep_link_opens_on_a_fresh_server_with_its_knobs(base, page):
     page.goto(f"{base}/dying-relu?width=4&depth=3")
     page.get_by_role("heading", name="Why do narrow, deep ReLU nets die").wait_for()
