@@ -66,8 +66,12 @@ def looked_in() -> str:
         return f"in {ours}; {VARIABLE} names {named}, which does not exist"
     if os.path.isfile(named):
         return f"in {named.parent}, the folder of the file that {VARIABLE} names, or in {ours}"
-    cut = f" (its first {MAX_FOLDERS} folders, so name a folder nearer to the set)" if walk(named).cut else ""
-    return f"in {named}{cut} or in {ours}"
+    seen, limits = walk(named), ""
+    if seen.cut:
+        limits = f" (its first {MAX_FOLDERS} folders, so name a folder nearer to the set)"
+    elif seen.errors:
+        limits = f" ({seen.errors[0].filename} cannot be read: {seen.errors[0].strerror})"
+    return f"in {named}{limits} or in {ours}"
 
 
 def _exists(path: Path) -> bool:

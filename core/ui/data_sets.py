@@ -18,10 +18,12 @@ def wanted(name: str, key: str) -> bool:
     if found.undecoded:
         words = f"**{name}** is here as `{Path(found.where).name}` and has yet to be decoded, once, in half a minute."
         label, icon = "Decode it", ":material/image:"
-    with st.container(width="content"):
-        st.markdown(words if state.teacher() else f"{words} That is for your teacher to do.")
-        if state.teacher() and not found.undecoded:
-            st.text(found.sentence)  # plain, since it has paths: it says what was found and the other ways out
+    if not state.teacher():
+        st.markdown(f"{words} That is for your teacher to do.", width="content")
+    elif found.undecoded:
+        st.markdown(words, width="content")
+    else:
+        st.text(found.sentence, width="content")  # plain, since it names paths
     return state.teacher() and st.button(label, key=key, icon=icon)
 
 

@@ -1,5 +1,6 @@
 """Data sets as people have them: every form, name, folder and leftover of a machine, and what is said of it."""
 
+import errno
 import gzip
 import io
 import os
@@ -370,6 +371,20 @@ def test_a_part_of_a_set_says_what_is_lacking(named):
     (home / "t10k-labels").unlink()
     (home / "t10k-images").unlink()
     assert f"tiny cannot be used: {home} lacks t10k-images; " in refusal(data.require, TINY)
+
+
+def test_a_folder_that_may_not_be_read_is_said_of_every_set(named, monkeypatch):
+    (named / "locked").mkdir()
+
+    def refuse(folder):
+        if folder.name == "locked":
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    listed = search.listed
+    monkeypatch.setattr(search, "listed", refuse)
+    for name in (TINY, "cifar10"):
+        assert f"{named}/locked cannot be read" in refusal(data.require, name)
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may read everything")

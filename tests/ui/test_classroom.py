@@ -61,7 +61,7 @@ def teachers_page() -> AppTest:
 
 
 def words(at: AppTest) -> str:
-    shown = (*at.markdown, *at.caption, *at.warning, *at.error, *at.info, *at.code, *at.get("html"))
+    shown = (*at.markdown, *at.caption, *at.text, *at.warning, *at.error, *at.info, *at.code, *at.get("html"))
     return "\n".join(str(each.value) for each in shown)
 
 
@@ -207,17 +207,20 @@ def test_the_teacher_sees_who_waits_for_what_stops_any_run_and_clears_the_line(c
 def test_the_teacher_brings_all_data_sets_before_class(class_is_open, monkeypatch):
     done = []
     monkeypatch.setattr(data, "available", lambda name: name in (*done, "digits"))
-    monkeypatch.setattr(data.loading, "undecoded", lambda name: None)
+    monkeypatch.setattr(data, "undecoded", lambda name: None)
+    monkeypatch.setattr(
+        data, "status", missing := lambda name: data.Status(name, False, False, "", None, f"No {name}.", "get it")
+    )
     monkeypatch.setattr(data, "download", lambda name, progress: (progress(0.5), done.append(name)))
     class_is_open("teacher")
     at = teachers_page()
     needed = {lesson.dataset(knobs) for lesson in CURRICULUM for knobs in lesson.shipped.values()} - {None, "digits"}
     assert len(needed) > 1
     for name in needed:
-        assert f"**{name}** is not on this machine yet." in words(at)
+        assert missing(name).sentence in words(at)
         at.button(key=f"bring/{name}").click().run()
     assert set(done) == needed
-    assert "is not on this machine" not in words(at)
+    assert "get it" not in words(at)
 
 
 def test_the_teacher_is_told_where_the_class_would_find_another_run(class_is_open):
