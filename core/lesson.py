@@ -25,6 +25,8 @@ from core.panels import Panel
 
 K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
+Axes = Mapping[str, Sequence[Any]]
+"""Name of an axis → what stands along it, in the order of the axes: {"series": ("h=8", "h=32"), "seed": (5, 6, 7)}."""
 
 
 READING = threading.Lock()
@@ -111,6 +113,9 @@ class Lesson(Generic[K]):
         for_gpu: names of presets that take a GPU: on offer, but no part of the gallery, which is built without one.
         settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
             they name things that a script would have to look up.
+        axes: curve → what stands along its axes, of the curves whose axes are not the series, and the repeats.
+        repeats: what a curve repeats along its second axis: "seed" where each has a seed of its own, counted from the
+            knob's; else the word for it, and all of them come of one seed.
     """
 
     slug: str
@@ -137,6 +142,8 @@ class Lesson(Generic[K]):
     code: Sequence[Callable[..., Any]]
     for_gpu: Sequence[str] = ()
     settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
+    axes: Callable[[K], Mapping[str, Axes]] = lambda knobs: {}
+    repeats: str = "seed"
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
@@ -175,6 +182,27 @@ class Lesson(Generic[K]):
         """What a run with these knobs is called: its preset, or what differs from the first one."""
         usual = next(iter(self.presets.values()))
         return self.preset_of(knobs) or knobs.difference(usual)
+
+    def axes_of(self, knobs: K, curve: str, shape: Sequence[int]) -> Axes:
+        """What stands along the axes of a curve with values of this shape: "series" and "seed" among them.
+
+        A curve of one number is of "all"; the seed is that of the knobs where a curve has no axis for it.
+        """
+        seed: Any = getattr(knobs, "seed", None)
+        named = dict(self.axes(knobs).get(curve, {}))
+        if not named:
+            named = {"series": self.series(knobs) if shape else ("all",)}
+            if len(shape) > 1:
+                own = self.repeats == "seed" and seed is not None
+                named[self.repeats] = range(seed, seed + shape[1]) if own else range(1, shape[1] + 1)
+        # A run of another server may have curves that no lesson has: what stands there is counted.
+        named |= {f"axis {i}": () for i in range(len(named), len(shape))}
+        sizes = [*shape, *[1] * (len(named) - len(shape))]
+        found = {
+            name: each if len(each) == size else [f"{name} {i}" for i in range(1, size + 1)]
+            for (name, each), size in zip(named.items(), sizes, strict=True)
+        }
+        return found if "seed" in found else {**found, "seed": (seed,)}
 
     def source(self) -> str:
         """The code of the lesson, as it runs, for the reader."""

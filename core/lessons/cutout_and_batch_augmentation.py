@@ -914,6 +914,11 @@ LESSON = Lesson(
     presets=PRESETS,
     for_gpu=("As the notebook ran it", "Done right"),
     series=series,
+    axes=lambda knobs: {
+        "parameters": {"series": (*SIZES, "parameters[this net]")},
+        "masked_area": {"series": ("measured", "expected")},
+        "gradient_difference": {"series": ("batch norm standing still", "batch norm of the batch")},
+    },
     train=train,
     panels=panels,
     watches=watches,

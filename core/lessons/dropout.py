@@ -730,6 +730,7 @@ LESSON = Lesson(
     knobs=DropoutKnobs,
     presets=PRESETS,
     series=series,
+    repeats="data_set",
     train=train,
     panels=panels,
     watches=watches,

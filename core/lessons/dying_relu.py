@@ -39,6 +39,7 @@ TARGETS: Mapping[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "1{x>0}+0.2·sin(5x)": lambda x: (x > 0).to(x.dtype) + 0.2 * torch.sin(5 * x),
 }
 HALF_WIDTH = {"±√3": math.sqrt(3), "±√7": math.sqrt(7)}
+COLLAPSED = ("by structure", "by variance", "at birth")  # how it is counted which nets have collapsed
 
 
 class ReluKnobs(Knobs):
@@ -199,7 +200,7 @@ def panels(knobs: ReluKnobs) -> list[Panel]:
             "Collapsed nets",
             "Share of the nets whose output no longer depends on the input: decided by structure, by the notebook's variance test, and already at birth.",
             "dead",
-            ("by structure", "by variance", "at birth"),
+            COLLAPSED,
             y="share of nets",
             extra=notebook,
             colours=(DEAD, COLOURS[4], COLOURS[7]),
@@ -612,6 +613,7 @@ LESSON = Lesson(
     knobs=ReluKnobs,
     presets=PRESETS,
     series=lambda knobs: ["all nets"],
+    axes=lambda knobs: {"dead": {"series": COLLAPSED}, "loss": {"series": ("alive", "collapsed")}},
     train=train,
     panels=panels,
     watches=watches,

@@ -946,6 +946,7 @@ LESSON = Lesson(
     knobs=CureKnobs,
     presets=PRESETS,
     series=lambda knobs: knobs.cures,
+    repeats="data_set",
     train=train,
     panels=panels,
     watches=watches,

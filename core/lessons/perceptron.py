@@ -746,6 +746,10 @@ LESSON = Lesson(
     knobs=PerceptronKnobs,
     presets=PRESETS,
     series=lambda knobs: RULES,
+    axes=lambda knobs: {
+        **{f"difference{of}": {"series": ("hinge minus perceptron",)} for of in ("", "_low", "_high")},
+        "positives": {"series": ("all training sets", "first training set")},
+    },
     train=train,
     panels=panels,
     watches=watches,

@@ -21,6 +21,7 @@ from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
 from core.resources import cores
 from core.traces import Bar, Scatter
+from core.training.parallel import PARTS as MEASURED
 from core.training.parallel import Job, Setting, Worker, by_shards, room, team
 
 REPEATS, FEWEST = 15, 5  # how often each setting takes its turn, and the fewest medians that decide anything
@@ -787,6 +788,10 @@ LESSON = Lesson(
     knobs=ScalingKnobs,
     presets=PRESETS,
     series=lambda knobs: SERIES,
+    axes=lambda knobs: {
+        "seconds": {"series": [name(each) for each in settings(knobs)]},
+        "seconds_by_part": {"series": [name(each) for each in settings(knobs)], "part": MEASURED},
+    },
     train=train,
     panels=panels,
     watches=watches,

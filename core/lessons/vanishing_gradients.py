@@ -847,6 +847,7 @@ LESSON = Lesson(
     knobs=GradientKnobs,
     presets=PRESETS,
     series=series,
+    repeats="net",
     train=train,
     panels=panels,
     watches=watches,

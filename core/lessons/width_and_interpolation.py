@@ -612,6 +612,7 @@ LESSON = Lesson(
     knobs=WidthKnobs,
     presets=PRESETS,
     series=series,
+    axes=lambda knobs: {"ladder_loss": {"series": [f"lr={rate:g}" for rate in LADDER]}},
     train=train,
     panels=panels,
     watches=watches,

@@ -87,8 +87,9 @@ class Index:
 
 
 def _with_ours(page: str) -> str:
-    """Streamlit's page with our script, ahead of its own, and our name."""
-    script = (HERE / "connection.js").read_text(encoding="utf-8")
-    page = page.replace("<head>", f"<head>\n<script>\n{script}</script>", 1)
+    """Streamlit's page with our scripts, ahead of its own, and our name."""
+    for name in ("connection.js", "history.js"):
+        script = (HERE / name).read_text(encoding="utf-8")
+        page = page.replace("<head>", f"<head>\n<script>\n{script}</script>", 1)
     page = page.replace("<title>Streamlit</title>", "<title>Gradient Lab</title>", 1)
     return re.sub(r"<noscript>.*?</noscript>", NO_SCRIPT, page, count=1, flags=re.DOTALL)

@@ -1,5 +1,6 @@
 """One contract for every lesson and preset, shrunk by the override that the lesson declares."""
 
+import io
 import itertools
 import json
 import math
@@ -8,6 +9,7 @@ from collections import Counter
 from typing import Any, get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -22,6 +24,7 @@ from core.runs import bundle
 from core.runs.agreement import disagreement, stated
 from core.runs.run import Run, State
 from core.runs.store import Store
+from core.ui.take_home import MISREAD, as_text, curves_csv
 
 CPU = torch.device("cpu")
 EVERY = [pytest.param(lesson, name, id=f"{lesson.slug}-{name}") for lesson in CURRICULUM for name in lesson.presets]
@@ -183,6 +186,31 @@ def _points(delta: list[dict[str, Any]]) -> dict[Any, Any]:
         for part in delta
         for frame, value in zip(part["frames"], part.get("y", part.get("values")), strict=True)
     }
+
+
+@pytest.mark.parametrize(("lesson", "name"), EVERY)
+def test_the_table_of_its_curves_has_the_lessons_own_names_and_true_seeds(lesson, name, recordings):
+    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    run = Run(lesson, knobs, lesson.key(knobs), recording=recording, state=State.DONE)
+    table = pd.read_csv(io.BytesIO(curves_csv(run)))
+    seed, seeds = getattr(knobs, "seed", None), getattr(knobs, "seeds", 1)
+    for curve in recording.curves:
+        frames, values = recording.curve(curve)
+        axes = lesson.axes_of(knobs, curve, values.shape[1:])
+        declared = dict(lesson.axes(knobs).get(curve, {}))
+        assert [len(each) for each in axes.values()][: values.ndim - 1] == list(values.shape[1:])
+        assert all(axes[each] == declared[each] for each in declared), "as many names as columns"
+        if not declared:
+            assert list(axes["series"]) == list(lesson.series(knobs) if values.ndim > 1 else ("all",))
+        rows = table[table.curve == curve]
+        assert rows.value.to_numpy().tolist() == pytest.approx(values.ravel().tolist(), nan_ok=True, rel=0, abs=0)
+        assert rows.step.tolist() == np.repeat(recording.steps()[frames], values[0].size).tolist()
+        for axis, names in axes.items():
+            said = [as_text(each) if isinstance(each, str) else each for each in names]
+            assert rows[axis].dropna().unique().tolist() == [each for each in said if each is not None]
+        if seed is not None:
+            assert set(rows.seed) <= set(range(seed, seed + seeds))
+    assert not [each for each in table.series.unique() if MISREAD.fullmatch(each)]
 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)

@@ -3,6 +3,7 @@
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -15,6 +16,7 @@ from core.runs.store import Store
 from core.scripts import script
 from core.ui.replay import provenance, replay_html
 from core.ui.routes import routes
+from core.ui.take_home import as_text, curves_csv
 
 LESSON = LESSONS["width-and-interpolation"]
 
@@ -62,8 +64,90 @@ def test_the_csv_has_a_row_for_each_step_curve_series_and_seed(get, run):
     table = pd.read_csv(io.BytesIO(answer.body))
     assert list(table) == ["step", "curve", "series", "seed", "value"]
     assert len(table) == 3 * 4 + 3 * 3
-    wanted = (table.curve == "train_loss") & (table.series == "h=16") & (table.seed == 1) & (table.step == 2)
+    wanted = (table.curve == "train_loss") & (table.series == "h=16") & (table.seed == 2) & (table.step == 2)
     assert table[wanted].value.tolist() == [2.5]
+
+
+def table_of(lesson, knobs, *frames):
+    made = Run(lesson, knobs, lesson.key(knobs), state=State.DONE)
+    for step, curves in enumerate(frames):
+        made.recording.append(Frame(step, curves))
+    return curves_csv(made)
+
+
+def read(content):
+    return pd.read_csv(io.BytesIO(content))
+
+
+def test_seven_widths_take_no_names_from_the_seven_learning_rates_and_seeds_are_those_of_the_knobs():
+    knobs = LESSON.knobs(widths=(2, 4, 8, 16, 32, 64, 128), seed=5, seeds=3)
+    loss = np.arange(21.0).reshape(7, 3)
+    table = read(table_of(LESSON, knobs, {"train_loss": loss, "ladder_loss": np.arange(7.0)}))
+    widths, ladder = (table[table.curve == curve] for curve in ("train_loss", "ladder_loss"))
+    assert list(widths.series.unique()) == [f"h={width}" for width in knobs.widths]
+    assert list(widths.seed.unique()) == [5, 6, 7]
+    assert widths.value.tolist() == loss.ravel().tolist()
+    assert list(ladder.series) == [f"lr={rate}" for rate in ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1")]
+    assert set(ladder.seed) == {5}
+
+
+def test_the_parts_of_a_step_stand_under_part_and_not_under_seed():
+    lesson = LESSONS["scaling"]
+    knobs = lesson.knobs(workers=2, seed=9)
+    table = read(table_of(lesson, knobs, {"seconds": [1, 2, 3], "seconds_by_part": np.ones((3, 3)), "loss": [1, 2]}))
+    assert list(table) == ["step", "curve", "series", "seed", "part", "value"]
+    parts = table[table.curve == "seconds_by_part"]
+    assert list(parts.part.unique()) == ["compute", "serial", "communicate"]
+    assert list(parts.series.unique()) == ["1 worker", "2, strong", "2, weak"]
+    assert set(table.seed) == {9}
+    assert table[table.curve == "loss"].part.isna().all()
+
+
+def test_repeats_that_have_no_seed_of_their_own_are_counted():
+    lesson = LESSONS["dropout"]
+    table = read(table_of(lesson, lesson.knobs(seed=5, data_sets=2), {"train_mse": np.ones((2, 2)), "sample_gap": 1.0}))
+    assert list(table) == ["step", "curve", "series", "seed", "data_set", "value"]
+    assert table.data_set.tolist()[:4] == [1, 2, 1, 2]
+    assert set(table.seed) == {5}
+    assert table[table.curve == "sample_gap"].series.tolist() == ["all"]
+
+
+def test_architectures_stay_what_they_are_in_a_spreadsheet():
+    lesson = LESSONS["depth-vs-width"]
+    knobs = lesson.knobs(architectures=("8", "8-8", "1-2-3"))
+    content = table_of(lesson, knobs, {"train_rmse": [0.1, 1 / 3, 1e-300]})
+    assert [line.split(",")[2] for line in content.decode().splitlines()[1:]] == ["net 8", "net 8-8", "net 1-2-3"]
+    assert read(content).value.tolist() == [0.1, 1 / 3, 1e-300]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "8-8",
+        "1-2", "3/4", "64", "007", "1.5", "1,5", "1e5", "8:30", "8:30 pm", "5 am", "=1+1", "+5", "-3", "@x", "50%",
+        "\tx", "May 5", "mar1", "5 Dez", "1-Okt", "SEPT2", "NA", "nan", "None", "null", "TRUE", "n/a", "",
+        "-inf", "$5", "1 1/2",
+    ],
+)  # fmt: skip
+def test_what_would_become_a_date_a_number_or_a_formula_stands_behind_a_word(name):
+    assert as_text(name) == f"net {name}"
+
+
+@pytest.mark.parametrize(
+    "name", ["h=8", "lr=0.001", "1 worker", "2, strong", "your net", "Mario", "M=4, frozen", "größer"]
+)
+def test_other_names_stay_as_they_are(name):
+    assert as_text(name) == name
+
+
+def test_a_table_with_umlauts_says_its_encoding_and_one_without_is_plain_ascii(run, monkeypatch):
+    assert curves_csv(run).startswith(b"step,curve,series,seed,value\n")
+    monkeypatch.setitem(vars(LESSON), "series", lambda knobs: ("größer", "ε=1"))
+    content = curves_csv(run)
+    assert content.startswith(b"\xef\xbb\xbfstep,")
+    table = read(content)
+    assert next(iter(table)) == "step"
+    assert {"größer", "ε=1"} <= set(table.series)
 
 
 def test_the_script_has_the_knobs_of_the_run(get, run):
