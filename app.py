@@ -14,7 +14,10 @@ import streamlit as st
 from starlette.middleware import Middleware
 
 from core import console
+from core.doctor import bad_settings, examine
 from core.lessons import LESSONS
+from core.runs.engines import UNKNOWN
+from core.runs.runner import Runner
 from core.ui import state
 from core.ui.addresses import AddressError
 from core.ui.door import CodeError
@@ -41,15 +44,24 @@ async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
         lesson.source()  # now, since no page waits and nothing else parses
     hear_only_pages()
     tune()
-    collector = asyncio.create_task(_collect())
+    collector, report = asyncio.create_task(_collect()), asyncio.create_task(_report(runner))
     if invited is not None:
         text = invited.text(colours=console.is_terminal(sys.stdout))
         print(console.lines_to_show(text, sys.stdout), flush=True)
     yield {"runner": runner}
-    collector.cancel()
-    with suppress(asyncio.CancelledError):
-        await collector
+    for task in (collector, report):
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
     runner.close()
+
+
+async def _report(runner: Runner) -> None:
+    """Say in one line what was found, once the training process has tried the devices."""
+    while runner.engine.machine is UNKNOWN and not runner.complaint:
+        await asyncio.sleep(0.1)
+    report = await asyncio.to_thread(examine, runner.engine.machine.found, state.served_at())
+    print(" ".join([report.line, runner.complaint]).rstrip(), flush=True)
 
 
 async def _collect() -> None:
@@ -67,6 +79,8 @@ def _looks() -> int:
 
 
 console.set_encodings()  # the QR code is made of characters that many consoles lack
+if sentences := bad_settings():
+    sys.exit("\n".join(sentences))  # whoever starts the server gave it something that cannot be used
 try:
     invited, origins = state.invited(), state.origins()
     trusted = proxies(os.environ.get(PROXIES_VARIABLE, ""))

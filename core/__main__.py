@@ -1,5 +1,6 @@
 """Gradient Lab without a screen.
 
+    python -m core doctor [--json]
     python -m core list [--json]
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
     python -m core script SLUG [--preset NAME] [--set knob=value ...] [--out FILE]
@@ -16,6 +17,7 @@ A bad knob, lesson, preset or device ends in one sentence on stderr and exit sta
 
 import argparse
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ from core import console, data, links, places
 from core.cost import CostError
 from core.data import DataError
 from core.device import DeviceError, keep_memory
+from core.doctor import examine
 from core.knob_text import match
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
@@ -60,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str] | None) -> int:
     asked = _parser().parse_args(arguments)
-    # No pages to answer here, so training may have every core.
-    os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
+    if asked.act is not _doctor:
+        # No pages to answer here, so training may have every core.
+        os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
     try:
         status: int = asked.act(asked)
     except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError, PlaceError) as error:
@@ -78,6 +82,10 @@ def _main(arguments: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m core", description="Gradient Lab without a screen.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what this machine has, and what keeps a Run from training")
+    doctor.add_argument("--json", action="store_true", help="as one JSON object")
+    doctor.set_defaults(act=_doctor)
 
     listing = commands.add_parser("list", help="the lessons, their presets and knobs")
     listing.add_argument("--json", action="store_true", help="as one JSON array")
@@ -124,6 +132,13 @@ def _parser() -> argparse.ArgumentParser:
     anew.set_defaults(act=_restate)
     gallery.add_parser("verify", help="hashes, knobs, and whether the claims still hold").set_defaults(act=_verify)
     return parser
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    logging.getLogger("core.device").setLevel(logging.ERROR)  # a device that is left out is in the report
+    report = examine()
+    print(json.dumps(report.plain, ensure_ascii=False) if asked.json else report.text)
+    return 1 if report.refusals else 0
 
 
 def _list(asked: argparse.Namespace) -> int:

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import psutil
+
 ROOT = Path("/")
 MOUNTED = Path("sys/fs/cgroup")  # where control groups lie if nothing says where
 
@@ -85,17 +87,8 @@ def _machine_memory(root: Path) -> Iterator[Amount]:
         total = int(found["MemTotal"]) * 1024
         yield Amount(int(found.get("MemAvailable", found["MemTotal"])) * 1024, total)
     elif not sys.platform.startswith("linux"):
-        total = _physical_memory()
-        if total:
-            yield Amount(total, total)
-
-
-def _physical_memory() -> int:
-    """All that a Mac has; 0 where that cannot be told."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 0
+        there = psutil.virtual_memory()
+        yield Amount(there.available, there.total)
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:

@@ -13,10 +13,9 @@ from core.places import ROOT
 SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "app.py"])
 # Who may import whom, from the top down; a layer may import itself and what stands below.
 LAYERS = [
-    {"app", "pages"},
-    {"core.ui"},
-    {"core.__main__"},
+    {"app", "pages", "core.__main__"},
     {"core.doctor"},
+    {"core.ui"},
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},

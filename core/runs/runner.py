@@ -306,6 +306,11 @@ class Runner:
         return self._calibration(self._pick(device)).seconds(lesson.cost(knobs))
 
     @property
+    def complaint(self) -> str:
+        """Why the engine cannot get ready, in a sentence; "" where nothing is known of that."""
+        return self._complaint
+
+    @property
     def calibration(self) -> Calibration:
         """How quick this machine's best device is; a guess until the engine has measured it."""
         return self._calibration(self._pick("auto"))

@@ -22,7 +22,7 @@ from core.runs.run import RUN_ID, Run
 from core.runs.runner import Runner
 from core.runs.store import Store
 from core.ui import page_query, paths
-from core.ui.addresses import ADDRESS_VARIABLE, declared
+from core.ui.addresses import ADDRESS_VARIABLE, addresses, declared
 from core.ui.class_sweep import ClassSweep, Dealer, Gatherer
 from core.ui.cookies import Cookies
 from core.ui.door import Door
@@ -93,6 +93,14 @@ def invite_to(address: str) -> None:
 def _wanted_address() -> dict[str, str]:
     """Which address of this server the teacher wants students to be told, once there is one."""
     return {}
+
+
+def served_at() -> str:
+    """The address of this server, as whoever starts it should open it."""
+    if (invitation := invited()) is not None:
+        return invitation.address
+    bound, port, tls = (st.get_option(f"server.{name}") for name in ("address", "port", "sslCertFile"))
+    return addresses(bound or "", port, bool(tls), base_path(), os.environ.get(ADDRESS_VARIABLE, ""))[0]
 
 
 @st.cache_resource(show_spinner=False)
