@@ -95,7 +95,7 @@ def _bring_decoded(name: str, report: Callable[[float], None]) -> None:
         except DataError as error:
             if decodable() is not None:  # it was decoded, and could not be stored
                 raise
-            unusable = f" (what lies here {str(error).partition('; ')[0].partition(' cannot be used: ')[2]})"
+            unusable = f", and what lies here cannot be used: {str(error).partition('; ')[0].partition(' cannot be used: ')[2]}"
     size, sha256 = cifar10.ARCHIVES[cifar10.BINARY]
     archive = bytearray()
     try:

@@ -681,6 +681,11 @@ def test_a_locked_zip_is_a_sentence(named):
 def test_what_is_broken_here_does_not_keep_a_download_from_coming(named, monkeypatch, cache):
     (named / "cifar10.zip").write_bytes(b"x")
     content = archive(monkeypatch)
+    monkeypatch.setattr(downloading, "urlopen", lambda request, timeout: io.BytesIO(b"<html>"))
+    with pytest.raises(
+        DataError, match=f"web page.*, and what lies here cannot be used: {named}/cifar10.zip cannot be"
+    ):
+        data.download(NAME, nothing)
     monkeypatch.setattr(downloading, "urlopen", lambda request, timeout: io.BytesIO(content))
     data.download(NAME, nothing)
     assert data.available(NAME)
