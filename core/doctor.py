@@ -161,11 +161,11 @@ def _data_sets() -> Check:
     try:
         found = data.statuses()
     except PlaceError:  # told of the settings
-        return Check("data", "data sets unknown")
+        return Check("data sets", "data sets unknown")
     here, missing = ([each for each in found if each.found is there] for there in (True, False))
     names = ", ".join(each.name for each in here)
     lacking = f" (not {', '.join(each.name for each in missing)})" if missing else ""
-    return Check("data", f"data sets {names}{lacking}", tuple(each.sentence for each in missing))
+    return Check("data sets", f"data sets {names}{lacking}", tuple(each.sentence for each in missing))
 
 
 def _cache() -> Check:
@@ -188,8 +188,9 @@ def _cache_refusals(folder: Path, room: resources.Amount | None) -> Iterator[str
         yield f"{there} is not a folder, so no run can be stored in {folder}; {another}."
     except OSError as error:
         yield f"No run can be stored in {folder} ({error.strerror}); {another}."
-    if room is not None and room.free < MIN_DISK:
-        yield f"{spell_size(room.free)} are free for runs in {folder}; free some space, or {another}."
+    else:
+        if room is not None and room.free < MIN_DISK:
+            yield f"{spell_size(room.free)} are free for runs in {folder}; free some space, or {another}."
 
 
 def served_at() -> str:
