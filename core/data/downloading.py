@@ -18,7 +18,7 @@ import torch
 from core.data import cifar10
 from core.data.catalogue import DataError, File, Source, source_of
 from core.data.images import PictureError
-from core.data.loading import WITHOUT, by_hand, decodable, decode, keep, no_room, undamaged
+from core.data.loading import WITHOUT, by_hand, decodable, decode, keep, no_room, undamaged, undecodable
 from core.data.search import own
 from core.knobs import clip
 
@@ -92,10 +92,10 @@ def _bring_decoded(name: str, report: Callable[[float], None]) -> None:
         try:
             decode(name, report)
             return
-        except DataError as error:
+        except DataError:
             if decodable() is not None:  # it was decoded, and could not be stored
                 raise
-            unusable = f", and what lies here cannot be used: {str(error).partition('; ')[0].partition(' cannot be used: ')[2]}"
+            unusable = f", and what lies here cannot be used: {undecodable()}"
     size, sha256 = cifar10.ARCHIVES[cifar10.BINARY]
     archive = bytearray()
     try:

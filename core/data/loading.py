@@ -96,8 +96,8 @@ def _status_of_decoded(name: str) -> Status:
         message = f"{name} lies in {path} and has yet to be decoded, once, in half a minute."
         hint = f"press “Decode it” on the page of the lesson, run {GET.format(name)}, or {WITHOUT}"
         return Status(name, False, True, str(path), None, message, hint)
-    fault = next((_failed[mark] for _, mark in _marks() if mark in _failed), None)
-    return _missing(name) if fault is None else _lacking(name, f"{name} cannot be used: {fault}", "download it anew")
+    fault = undecodable()
+    return _missing(name) if not fault else _lacking(name, f"{name} cannot be used: {fault}", "download it anew")
 
 
 def _here(name: str, where: str, message: str) -> Status:
@@ -275,6 +275,11 @@ def _marks() -> list[tuple[Path, str]]:
 def decodable() -> Path | None:
     """The best form of CIFAR-10 that lies here and has not failed to be decoded."""
     return next((path for path, mark in _marks() if mark not in _failed), None)
+
+
+def undecodable() -> str:
+    """Why the best form of CIFAR-10 that failed to be decoded did, without a full stop; empty where none has."""
+    return next((_failed[mark] for _, mark in _marks() if mark in _failed), "")
 
 
 def decode(name: str, tell: Callable[[float], None]) -> None:
