@@ -28,6 +28,7 @@ NO_SCRIPT = (
     "<noscript><p>Gradient Lab draws its pages with JavaScript; allow it for this address and reload.</p></noscript>"
 )
 STREAMLITS_OWN = ("_stcore", "media", "component", "app", "auth", "oauth2callback")  # first parts of paths
+BELOW = "let it take that off, or start the server with --server.baseUrlPath set to it."
 HOME = ("", "home", "main", "index")
 ELSEWHERE = {"door": "classroom"}  # an address of ours without a page: where the door stands open
 
@@ -73,6 +74,8 @@ class Index:
                 way_to(request, meant, request.scope["query_string"].decode("latin-1")), 307, NO_STORE
             )
         sentence = f"There is no page {clip(request.scope['path'], 80)} here; take one of the lessons at home."
+        if "x-forwarded-for" in request.headers and len(parts) < 3:
+            sentence += f" If a proxy serves Gradient Lab below /{clip(first, 40)}: {BELOW}"
         if not asked:
             body = json.dumps({"error": sentence}).encode()
             return Response(body, 404, NO_STORE, media_type="application/json")

@@ -74,9 +74,9 @@ class Origins:
         seen = next((each for each in (opened, origin or "") if _origin(each)), "https://lab.school.example")
         known = f"{ADDRESS_VARIABLE} is {self.declared}" if self.declared else f"{ADDRESS_VARIABLE} is not set"
         return (
-            f"The server refuses this page's connection: it was asked for {clip(host or 'no host', 80)} by a page of "
-            f"{clip(origin or '', 80)}, and {known}. A proxy on the way changes one of them. "
-            f"Start the server with {ADDRESS_VARIABLE}={clip(seen, 80)}, or let the proxy pass on Host unchanged."
+            f"The server refuses this page's connection: it came with Host {clip(host or 'missing', 80)} and Origin "
+            f"{clip(origin or 'missing', 80)}, which differ, and {known}. A proxy on the way changes one of them. "
+            f"Start the server with {ADDRESS_VARIABLE}={clip(seen, 80)}, or let the proxy pass both on unchanged."
         )
 
 

@@ -1,6 +1,7 @@
 """A real server and a real browser for the tests of this folder. Nothing leaves the loopback."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+HEARD = 30_000  # ms within which a press shows, unless it was lost
 PATIENCE = 180.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
 
 
@@ -121,3 +123,15 @@ def open_page(browser):
 def page(open_page):
     """A visitor with a laptop."""
     return open_page()
+
+
+def press_run(page):
+    """Press Run until it is heard: a press within the page's own first run can be lost, as readers know of pages."""
+    from playwright.sync_api import TimeoutError as TooLate
+
+    named = re.compile("run=[0-9a-f]{32}")
+    for _ in range(3):
+        page.get_by_role("button", name="Run ·").click()
+        with suppress(TooLate):
+            return page.wait_for_url(named, timeout=HEARD)
+    pytest.fail(f"Run was pressed three times, and nothing trains: {page.get_by_test_id('stAlert').all_inner_texts()}")

@@ -10,6 +10,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from core.lessons import CURRICULUM, LESSONS
 from core.runs import bundle
 from core.runs.store import Store
+from tests.browser.conftest import HEARD, press_run
 
 pytestmark = pytest.mark.browser
 
@@ -17,23 +18,12 @@ APP = Path(__file__).parents[2] / "app.py"
 SMALL = "dataset=digits&widths=4,16&examples=300"
 QUICK = f"/width-and-interpolation?{SMALL}&passes=5"
 LONG = "/dying-relu?nets=1000&depth=20&epochs=50"  # most of a minute: time to look at it
-HEARD = 30_000  # ms within which a press shows, unless it was lost
 
 
 @pytest.fixture(scope="module")
 def base(serve, tmp_path_factory):
     """One fresh server with an empty cache for this file."""
     return serve(APP, {"GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
-
-
-def press_run(page):
-    """Press Run until it is heard: a press within the page's own first run can be lost, as readers know of pages."""
-    named = re.compile("run=[0-9a-f]{32}")
-    for _ in range(3):
-        page.get_by_role("button", name="Run ·").click()
-        with suppress(TooLate):
-            return page.wait_for_url(named, timeout=HEARD)
-    pytest.fail(f"Run was pressed three times, and nothing trains: {page.get_by_test_id('stAlert').all_inner_texts()}")
 
 
 def expect_state(page, word):

@@ -16,7 +16,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -34,6 +34,7 @@ from tests.load.visitor import Failed, Visitor
 CODES = {"GRADIENT_LAB_CLASS_CODE": "tulip", "GRADIENT_LAB_TEACHER_CODE": "rembrandt"}
 START_WITHIN = 120.0  # seconds
 LESSON, KNOBS = "dying-relu", {"nets": "20", "depth": "4", "epochs": "2"}
+REFUSED = "refused, and the page says why"
 NO_TLS = "no openssl on this machine makes a certificate"
 NO_IPV6 = "this machine has no ::1"
 
@@ -68,6 +69,11 @@ class Address:
         return bool(self.prefix or self.headers or self.tls == "proxy")
 
     @property
+    def settings(self) -> tuple[object, ...]:
+        """What a server is started with; one that is declared has no other address."""
+        return self.base, self.declared and self.name, self.tls == "server", self.host
+
+    @property
     def why_not(self) -> str:
         """Why this machine cannot be asked there, "" where it can."""
         if self.tls and shutil.which("openssl") is None:
@@ -87,7 +93,7 @@ ADDRESSES = (
         headers={"host": "127.0.0.1:{port}", "origin": "http://localhost:8501"},
         declared="http://127.0.0.1:{port}",
     ),
-    Address("rewritten Host, undeclared", headers={"host": "lab"}, connects=False),
+    Address("rewritten, undeclared", headers={"host": "lab", "origin": "https://lab:8443"}, connects=False),
     Address("TLS by the server", tls="server"),
     Address(
         "TLS by a proxy",
@@ -116,14 +122,12 @@ class Served:
         address: the kind.
         url: of home, without a slash at its end.
         codes: whether it asks for a code.
-        cache: its folder.
         log: where it writes.
     """
 
     address: Address
     url: str
     codes: bool
-    cache: Path
     log: Path
 
     @property
@@ -138,39 +142,71 @@ class Served:
         return f"{parts.scheme}://{parts.netloc}"
 
 
-@contextmanager
-def served(address: Address, codes: bool, folder: Path) -> Iterator[Served]:
-    """The app at an address, for as long as the block lasts; `folder` is for its files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    port, own = free_port(address.host), free_port("127.0.0.1")
-    asked = own if address.behind else port
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "GRADIENT_LAB_CACHE": str(folder / "cache")}
-    env |= {"STREAMLIT_SERVER_BASE_URL_PATH": address.base} if address.base else {}
-    env |= {"GRADIENT_LAB_ADDRESS": address.declared.format(port=asked)} if address.declared else {}
-    env |= CODES if codes else {}
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    command += ["--server.address", address.host, "--server.port", str(port)]
-    if address.tls == "server":
-        certificate, key = certified(folder)
-        command += ["--server.sslCertFile", str(certificate), "--server.sslKeyFile", str(key)]
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    scheme = "https" if address.tls else "http"
-    path = address.prefix or "".join(f"/{part}" for part in address.base.split("/") if part)
-    with ExitStack() as stack:
-        log = folder / "log"
-        with log.open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
-        stack.callback(_end, process)
-        if address.behind:
-            headers = {name: value.format(port=own) for name, value in address.headers.items()}
-            tls = None
-            if address.tls == "proxy":
-                tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-                tls.load_cert_chain(*certified(folder))
-            stack.enter_context(proxy(own, port, address.prefix, headers, tls))
-        here = Served(address, f"{scheme}://{host}:{asked}{path}", codes, folder / "cache", log)
-        _wait_for_health(process, here)
-        yield here
+class Lab:
+    """One server, started now, for addresses that need the same of it.
+
+    Args:
+        addresses: equal in `settings`.
+        codes: whether it asks for a code.
+        folder: for its files.
+    """
+
+    def __init__(self, addresses: Sequence[Address], codes: bool, folder: Path) -> None:
+        first = addresses[0]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.codes, self.folder, self.log = codes, folder, folder / "log"
+        self.port = free_port(first.host)
+        self._ports = {address.name: free_port("127.0.0.1") if address.behind else self.port for address in addresses}
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "", "GRADIENT_LAB_ENGINE": "in_thread"}
+        env |= {"GRADIENT_LAB_CACHE": str(folder / "cache")}
+        env |= {"STREAMLIT_SERVER_BASE_URL_PATH": first.base} if first.base else {}
+        declared = first.declared.format(port=self._ports[first.name])
+        env |= {"GRADIENT_LAB_ADDRESS": declared} if declared else {}
+        env |= CODES if codes else {}
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+        command += ["--server.address", first.host, "--server.port", str(self.port)]
+        if first.tls == "server":
+            certificate, key = certified(folder)
+            command += ["--server.sslCertFile", str(certificate), "--server.sslKeyFile", str(key)]
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=subprocess.STDOUT)
+
+    @contextmanager
+    def at(self, address: Address) -> Iterator[Served]:
+        """The server at one of its addresses, once it answers there."""
+        port = self._ports[address.name]
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        path = address.prefix or "".join(f"/{part}" for part in address.base.split("/") if part)
+        here = Served(address, f"{'https' if address.tls else 'http'}://{host}:{port}{path}", self.codes, self.log)
+        with ExitStack() as stack:
+            if address.behind:
+                headers = {name: value.format(port=port) for name, value in address.headers.items()}
+                tls = None
+                if address.tls == "proxy":
+                    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                    tls.load_cert_chain(*certified(self.folder))
+                stack.enter_context(proxy(port, self.port, address.prefix, headers, tls))
+            self._wait_for_health(here)
+            yield here
+
+    def _wait_for_health(self, here: Served) -> None:
+        deadline = time.monotonic() + START_WITHIN
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with suppress(OSError):
+                if Browser(here).ask(f"{here.url}/_stcore/health")[0] == 200:
+                    return
+            time.sleep(0.1)
+        said = self.log.read_text(errors="replace")[-4000:]
+        raise TimeoutError(f"the server did not come up (exit status {self._process.poll()}):\n{said}")
+
+    def end(self) -> None:
+        """Stop the server."""
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def free_port(host: str) -> int:
@@ -189,25 +225,6 @@ def certified(folder: Path) -> tuple[Path, Path]:
         files = ["-keyout", str(key), "-out", str(certificate)]
         subprocess.run(["openssl", "req", "-x509", *asked, *names, *files], check=True, capture_output=True)
     return certificate, key
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    try:
-        process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _wait_for_health(process: "subprocess.Popen[bytes]", here: Served) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(Failed, OSError):
-            if Browser(here).ask(f"{here.url}/_stcore/health")[0] == 200:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"the server did not come up (exit status {process.poll()}):\n{here.log.read_text()[-4000:]}")
 
 
 # --- what works there ------------------------------------------------------------------------------------------------
@@ -346,6 +363,8 @@ def found(here: Served) -> dict[str, str]:
             told[name] = "yes"
         except (Failed, OSError, ValueError) as error:
             told[name] = str(error)
+    if not here.address.connects and "no WebSocket" in told["socket"] and "GRADIENT_LAB_ADDRESS" in why_refused(here):
+        told["socket"] = REFUSED
     return told
 
 
@@ -362,20 +381,32 @@ def _expect(fine: bool, what: str) -> None:
         raise Failed(what)
 
 
+def in_labs(addresses: Sequence[Address]) -> list[list[Address]]:
+    """The addresses that one server has, for each server."""
+    found: dict[tuple[object, ...], list[Address]] = {}
+    for address in addresses:
+        found.setdefault(address.settings, []).append(address)
+    return list(found.values())
+
+
 def table() -> str:
     """What works at which address, measured now, as a table in Markdown."""
     columns = ("page", "socket", "API", "code")
-    lines = ["| address | codes | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    told: dict[tuple[str, bool], dict[str, str]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for address in ADDRESSES:
+        for number, addresses in enumerate(in_labs([each for each in ADDRESSES if not each.why_not])):
             for codes in (False, True):
-                start = f"| {address.name} | {'with' if codes else 'without'} | "
-                if address.why_not:
-                    lines.append(start + " | ".join(["not tried: " + address.why_not] * len(columns)) + " |")
-                    continue
-                with served(address, codes, Path(folder) / f"{address.name} {codes}") as here:
-                    told = found(here)
-                    if not address.connects and why_refused(here) and "no WebSocket" in told["socket"]:
-                        told["socket"] = "refused, and the page says why"
-                lines.append(start + " | ".join(told[column] for column in columns) + " |")
+                lab = Lab(addresses, codes, Path(folder) / f"{number} {codes}")
+                try:
+                    for address in addresses:
+                        with lab.at(address) as here:
+                            told[address.name, codes] = found(here)
+                finally:
+                    lab.end()
+    lines = ["| address | codes | " + " | ".join(columns) + " |", "|---" * (len(columns) + 2) + "|"]
+    for address in ADDRESSES:
+        for codes in (False, True):
+            cells = told.get((address.name, codes), {})
+            row = [cells.get(column, f"not tried: {address.why_not}") for column in columns]
+            lines.append(f"| {address.name} | {'with' if codes else 'without'} | {' | '.join(row)} |")
     return "\n".join(lines)

@@ -31,9 +31,9 @@ def proxy(
 
     async def serve() -> None:
         async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(OSError, asyncio.IncompleteReadError):
+            with suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await _pass_on(reader, writer, server, prefix, headers or {})
-            writer.close()
+            await _hang_up(writer)
 
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         listening = await asyncio.start_server(answer, "127.0.0.1", port, ssl=tls)
@@ -80,12 +80,21 @@ async def _pass_on(
     behind, ahead = await asyncio.open_connection("127.0.0.1", server)
     try:
         ahead.write(f"{method} {target[len(prefix) :]} {version}\r\n{said}\r\n".encode("latin-1"))
-        back = asyncio.ensure_future(_pipe(behind, writer))
-        forth = asyncio.ensure_future(_pipe(reader, ahead))
-        await back
-        forth.cancel()
+        back, forth = (asyncio.create_task(_pipe(*way)) for way in ((behind, writer), (reader, ahead)))
+        try:
+            await back
+        finally:
+            back.cancel()
+            forth.cancel()
+            await asyncio.gather(back, forth, return_exceptions=True)
     finally:
-        ahead.close()
+        await _hang_up(ahead)
+
+
+async def _hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(OSError, asyncio.CancelledError):
+        await writer.wait_closed()
 
 
 async def _pipe(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:

@@ -25,13 +25,13 @@ async def behind(scope, receive, send):
 INDEX = Index(behind, FOLDER, PAGES)
 
 
-def ask(path, method="GET", accept="text/html,*/*", query=b"", takes=""):
+def ask(path, method="GET", accept="text/html,*/*", query=b"", takes="", more=()):
     sent = []
 
     async def send(message):
         sent.append(message)
 
-    headers = [(b"accept", accept.encode()), (b"accept-encoding", takes.encode())]
+    headers = [(b"accept", accept.encode()), (b"accept-encoding", takes.encode()), *more]
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query,
              "headers": headers}  # fmt: skip
     asyncio.run(INDEX(scope, None, send))
@@ -104,3 +104,8 @@ def test_where_none_is_a_sentence_and_a_way_home_stand(path):
     status, headers, body = ask(path, accept="*/*")
     assert (status, headers["content-type"]) == (404, "application/json")
     assert b"There is no page" in body
+
+
+def test_whoever_set_a_proxy_up_hears_what_a_path_too_many_means():
+    assert b"baseUrlPath" in ask("/lab", more=[(b"x-forwarded-for", b"10.0.0.7")])[2]
+    assert b"baseUrlPath" not in ask("/lab")[2]

@@ -72,7 +72,7 @@ def test_a_declared_address_opens_to_no_other(origin, host):
 def test_the_sentence_names_the_address_that_the_browser_shows():
     said = Origins().refusal("http://localhost:8501", "x.app.github.dev", "https://x.app.github.dev")
     assert "GRADIENT_LAB_ADDRESS=https://x.app.github.dev" in said
-    assert "x.app.github.dev by a page of http://localhost:8501" in said
+    assert "Host x.app.github.dev and Origin http://localhost:8501" in said
     for odd in ("javascript:alert(1)", "", "https://["):
         assert f"GRADIENT_LAB_ADDRESS={LAB}" in Origins().refusal("null", "lab", odd)
     assert len(Origins().refusal("http://" + "a" * 9000, "b" * 9000, "http://" + "c" * 9000)) < 800
