@@ -1,7 +1,7 @@
 """What works everywhere, in two tables: on processors, and at addresses.
 
-python -m tests.everywhere                        both tables, about ten minutes for each processor
-python -m tests.everywhere --quick                without all the tests on each processor: two minutes
+python -m tests.everywhere                        both tables, some five minutes for each processor
+python -m tests.everywhere --quick                without all the tests on each processor: some minutes
 python -m tests.everywhere processors             one of them
 python -m tests.everywhere --write                and keep them in docs/everywhere.md
 """
@@ -25,7 +25,7 @@ equal run, bit for bit, on one kind.
 
 
 def main() -> int:
-    """Print the tables that were asked for; 1 where something in them does not work."""
+    """Print the tables that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(TITLES)}; both where left out")
     parser.add_argument("--quick", action="store_true", help="without the column that runs all tests")

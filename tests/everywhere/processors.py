@@ -22,12 +22,12 @@ import numpy as np
 
 from core.places import GALLERY, ROOT
 
-FEATURES = np.show_config(mode="dicts")["SIMD Extensions"]  # type: ignore[index]
-FOUND = FEATURES.get("found", [])  # beyond what NumPy is built for, such as X86_V3 (AVX2), X86_V4 (AVX-512)
-AVX2, AVX512 = "X86_V3" in FOUND, "X86_V4" in FOUND
+# Beyond what NumPy is built for, such as X86_V3 (AVX2) and X86_V4 (AVX-512), as NumPy 2.4 began to call them.
+FOUND = set(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ()))
+PLAIN_NUMPY = {"NPY_DISABLE_CPU_FEATURES": " ".join(sorted(FOUND))} if FOUND else {}
+AVX2, AVX512 = bool(FOUND & {"X86_V3", "AVX2"}), bool(FOUND & {"X86_V4", "AVX512_SKX"})
 
-# Name → variables. Kernels that this processor cannot run are left out: forced, they would crash. Elsewhere than on x86
-# each library ignores names that are not its own.
+# Name → variables. Kernels that this processor cannot run are left out: forced, they would crash.
 MODES: Mapping[str, Mapping[str, str]] = {
     "as it is": {},
     "OpenBLAS: Prescott": {"OPENBLAS_CORETYPE": "Prescott"},
@@ -36,15 +36,16 @@ MODES: Mapping[str, Mapping[str, str]] = {
     **({"OpenBLAS: SkylakeX": {"OPENBLAS_CORETYPE": "SkylakeX"}} if AVX512 else {}),
     "torch: plain": {"ATEN_CPU_CAPABILITY": "default"},
     **({"torch: AVX2": {"ATEN_CPU_CAPABILITY": "avx2"}} if AVX2 else {}),
-    **({"NumPy: without X86_V3": {"NPY_DISABLE_CPU_FEATURES": "X86_V3"}} if AVX2 else {}),
-    **({"NumPy: plain": {"NPY_DISABLE_CPU_FEATURES": " ".join(FOUND)}} if FOUND else {}),
+    **({"NumPy: without X86_V3": {"NPY_DISABLE_CPU_FEATURES": "X86_V3"}} if "X86_V3" in FOUND else {}),
+    **({"NumPy: plain": PLAIN_NUMPY} if FOUND else {}),
     "MKL: any processor": {"MKL_CBWR": "COMPATIBLE"},
     "the oldest of each": {
         "OPENBLAS_CORETYPE": "Prescott",
         "ATEN_CPU_CAPABILITY": "default",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(FOUND),
+        **PLAIN_NUMPY,
         "MKL_CBWR": "COMPATIBLE",
         "ONEDNN_MAX_CPU_ISA": "SSE41",
+        "NUMBA_CPU_NAME": "generic",
         "JSIMD_FORCENONE": "1",  # of libjpeg-turbo, which decodes pictures
     },
 }
@@ -126,18 +127,17 @@ def _trained(slug: str) -> dict[str, Any]:
 # ---- the same under a mode -----------------------------------------------------------------------------------------
 
 
-def environment(mode: str, folder: str | Path) -> dict[str, str]:
-    """The variables of a process that runs under a mode, with the gallery that ships and a cache in `folder`."""
+def environment(mode: str) -> dict[str, str]:
+    """The variables of a process that runs under a mode."""
     names = {name for variables in MODES.values() for name in variables}
-    mine = {name: value for name, value in os.environ.items() if name not in names}
-    return {**mine, **MODES[mode], "GRADIENT_LAB_CACHE": str(folder)}
+    return {**{name: value for name, value in os.environ.items() if name not in names}, **MODES[mode]}
 
 
 def under(mode: str, quick: bool = False) -> dict[str, Any]:
     """What `computed` gives in a process of its own under a mode."""
     command = [sys.executable, "-m", "tests.everywhere.processors", *(["--quick"] if quick else [])]
     with tempfile.TemporaryDirectory() as folder:
-        env = environment(mode, folder)
+        env = {**environment(mode), "GRADIENT_LAB_CACHE": folder}
         ran = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise RuntimeError(f"{mode}: ended with status {ran.returncode}: {ran.stderr[-2000:]}")
@@ -206,8 +206,7 @@ def table(quick: bool = False) -> str:
 def whole_suite(mode: str) -> str:
     """How the tests end under a mode, without those that drive a browser or a class: "4139 passed"."""
     with tempfile.TemporaryDirectory() as folder:
-        # Compiled code is for the processor that numba sees: it is not left to others.
-        env = {**environment(mode, folder), "OMP_NUM_THREADS": "1"}
+        env = {**environment(mode), "OMP_NUM_THREADS": "1"}
         left_out = [f"--ignore=tests/{each}" for each in ("browser", "load", "everywhere")]
         command = [sys.executable, "-m", "pytest", "--numprocesses=2", "--dist=loadfile", "-o", "addopts=", "-r", "f"]
         options = ["--import-mode=importlib", "-p", "no:cacheprovider", f"--basetemp={folder}/tmp", *left_out]

@@ -55,6 +55,6 @@ def test_a_mode_is_this_environment_but_for_its_variables(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
     monkeypatch.setenv("GRADIENT_LAB_DATA", "/data")
     for mode, variables in MODES.items():
-        made = environment(mode, "/cache")
+        made = environment(mode)
         assert made["GRADIENT_LAB_DATA"] == "/data"
         assert made.get("OPENBLAS_CORETYPE") == variables.get("OPENBLAS_CORETYPE")
