@@ -112,7 +112,7 @@ def test_a_link_that_is_written_out_anew_takes_no_entry_of_its_own(base, page, q
 def test_a_page_of_the_menu_is_one_entry_with_the_knobs_that_were_left_there(base, page):
     opened(page, f"{base}/dying-relu?width=4")
     before = length(page)
-    page.get_by_role("button", name=LESSONS["vanishing-gradients"].title).click()
+    page.get_by_role("button", name=LESSONS["vanishing-gradients"].title).last.click()
     page.wait_for_url("**/vanishing-gradients**")
     page.wait_for_selector(".js-plotly-plot .main-svg")
     assert length(page) == before + 1
@@ -129,11 +129,7 @@ def test_the_projector_is_one_entry_and_back_turns_it_off(base, page):
     page.go_back()
     page.wait_for_url(lambda url: "projector" not in url)
     page.wait_for_function("() => parseFloat(getComputedStyle(document.documentElement).fontSize) < 20")
-    assert (
-        not page.get_by_role("checkbox", name="Projector")
-        .or_(page.get_by_role("switch", name="Projector"))
-        .first.is_checked()
-    )
+    assert not page.get_by_test_id("stCheckbox").filter(has_text="Projector").locator("input").is_checked()
     assert length(page) == before + 1
 
 
@@ -157,6 +153,7 @@ def test_a_comparison_is_one_entry_for_each_choice_and_back_takes_it_back(base, 
 def test_a_link_for_a_class_is_no_entry(base, page):
     before = opened(page, f"{base}/dying-relu?width=4")
     page.get_by_text("For a class").click()
-    page.get_by_role("button", name="width", exact=True).first.click()
-    page.get_by_text("hide=width").wait_for()
+    page.get_by_text("Choose what students shall not see").wait_for()
+    page.get_by_test_id("stButtonGroup").get_by_role("button", name="width", exact=True).last.click()
+    page.get_by_text("hide=width").first.wait_for()
     assert length(page) == before
