@@ -1,10 +1,19 @@
 """Claims: what a lesson states, checked on the run at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 Verdict = Literal["holds", "does not hold", "not decided"]
+MIN_EXAMPLES = 6
+"""How many answers two accuracies on the same examples must differ by before a claim may rest on their difference.
+
+An example on which only one of two equally good networks is right speaks for either with probability ½. Six such
+examples, all for the same one, come in 2·½⁶ = 3 % of cases, five in 6 % (two-sided sign test, McNemar 1947): where
+networks differ by five answers or fewer, no test at 5 % can tell them apart.
+"""
+
 SIGNS: Mapping[Verdict, str] = {"holds": "✓", "does not hold": "✗", "not decided": "○"}
 
 
@@ -47,3 +56,16 @@ class Claim:
     def of(cls, plain: Mapping[str, Any]) -> "Claim":
         """Back from `plain`."""
         return cls(**{name: value for name, value in plain.items() if name != "verdict"})
+
+
+def resolves(difference: float, examples: int) -> bool:
+    """Whether that many examples can show a difference of two accuracies this small: see `MIN_EXAMPLES`."""
+    return abs(difference) * examples >= MIN_EXAMPLES - 1e-6
+
+
+def in_order(accuracies: Sequence[float], examples: int) -> bool | None:
+    """Whether accuracies on the same examples fall from each to the next; None where two are too close to tell."""
+    steps = [first - second for first, second in pairwise(accuracies)]
+    if any(step < 0 and resolves(step, examples) for step in steps):
+        return False
+    return True if all(resolves(step, examples) for step in steps) else None

@@ -16,9 +16,10 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 
+from core import data
 from core.claims import Claim
 from core.cost import Cost
-from core.frames import Frame, Recording
+from core.frames import Array, Frame, Recording
 from core.knobs import Knobs
 from core.narrator import Watch
 from core.panels import Panel
@@ -46,6 +47,21 @@ def parts_of(fact: str) -> tuple[str, str]:
     """Number and series of a fact's name: "test_loss[h=8]" is of "test_loss" and "h=8"; without a series that is ""."""
     number, _, series = fact.removesuffix("]").partition("[")
     return number, series
+
+
+def sizes_of(dataset: str, recording: Recording) -> tuple[int, int]:
+    """Training and test examples of the set that a run learned from: as it noted them, else as they are published.
+
+    What lies on this machine says nothing about a run that may come from another one.
+    """
+    noted = recording.picture("sizes")
+    return data.SOURCES[dataset].counts if noted is None else (int(noted[0]), int(noted[1]))
+
+
+def noted_sizes(dataset: str) -> Mapping[str, Array]:
+    """What a run notes for `sizes_of`: nothing, unless the set is another here than it is published."""
+    here = data.sizes(dataset)
+    return {} if here == data.SOURCES[dataset].counts else {"sizes": np.array(here)}
 
 
 def finite(value: Any) -> float | None:

@@ -51,6 +51,8 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     ],
     "width-and-interpolation": [
         {"learning_rate": 0.05, "passes": 8, "widths": (16, 8), "scaling": "global"},
+        {"examples": 113, "batch_size": 16, "learning_rate": 0.05},  # a last batch of one
+        {"examples": 50, "batch_size": 64, "learning_rate": 0.05},
         {"learning_rate": 0.2, "passes": 4, "batch_size": 7, "label_noise": 0.5, "sampling": "with replacement"},
     ],
     "vanishing-gradients": [
@@ -59,6 +61,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"init": "lecun", "activation": "selu"},
     ],
     "overfitting-cures": [
+        {"cures": ("big net", "early stopping"), "patience": 7, "learning_rate": 0.03, "epochs": 330},
         {"cures": ("early stopping", "dropout", "big net"), "patience": 5, "learning_rate": 0.03, "epochs": 60},
         {"init": "normal 0.05", "depth": 1, "rate": 0.3, "weight_decay": 30.0, "learning_rate": 0.01},
     ],
@@ -71,10 +74,15 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"optimizers": ("adamw", "nesterov", "adam", "sgd"), "l2": 0.001, "rates": "notebook", "batch_size": 8},
         {"optimizers": ("rmsprop",), "dropout": "both", "rates": "notebook", "epochs": 8},
         {"optimizers": ("adam",), "dropout": "with"},
+        {"optimizers": ("adam",), "examples": 97},  # a last batch of one
+        {"optimizers": ("adam",), "batch_size": 512},
     ],
     "batchnorm-and-dropout": [
         {"variants": ("both", "dropout"), "order": "batch norm, then dropout", "hidden_rate": 0.3, "seeds": 2},
         {"variants": get_args(Variant), "momentum": 0.5, "keep": 0.5},
+        {"variants": ("batch norm", "both"), "examples": 41},  # a last batch of one
+        {"variants": ("both", "batch norm on input too"), "examples": 41, "order": "batch norm, then dropout"},
+        {"variants": ("batch norm",), "batch_size": 100},  # more than there are
     ],
     "scaling": [
         {"layers": 2, "width": 9, "serial_fraction": 0.4, "steps": 31, "rule": "square root"},
@@ -84,10 +92,14 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"frozen_copies": "instead", "fill": "black", "optimizer": "momentum", "depth": 14, "shrink": 1, "seeds": 2},
         {"frozen_copies": "none", "shift": "none", "optimizer": "nesterov", "epochs": 3, "cutout_length": 0},
         {"optimizer": "sgd", "weight_decay": 0.01, "batch_size": 16, "augmentations": (3,)},
+        {"batch_size": 49, "augmentations": (2,)},  # one more than a batch: halves
+        {"batch_size": 256, "augmentations": (2,)},
     ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
         {"patience": 1, "judge": "test", "learning_rate": 0.5, "epochs": 12, "seeds": 2},
+        {"batch_size": 11, "batch_norm": "after activation"},  # of 320 the last batch has one
+        {"batch_size": 400, "batch_norm": "after activation"},
     ],
 }
 

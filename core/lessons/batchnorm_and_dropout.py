@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from core import data
-from core.claims import Claim
+from core.claims import Claim, in_order
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
@@ -33,6 +33,7 @@ DASH = dict(zip(VARIANTS, DASHES, strict=True))
 FRAMES, LOOKS = 60, 12  # at most so many frames of the training loss, and of everything else
 FEW, MOST = 400, 2000  # examples judged on the way, of a small training set; training examples judged at the end
 FILTERS, WRONG = WIDTHS[0], 6  # first-layer filters, and wrongly read pictures that are shown of each variant
+AVERAGED = 200  # pictures behind a running variance that is compared: it scatters by √(2/200) = 10 %
 CUT = slice(4, 24)  # the middle of a picture: MNIST's digits lie within 20×20
 BELOW, BESIDE = 7, 3  # room between wrongly read pictures, for what they are read as
 PLACES = ("input", *LAYERS)
@@ -77,6 +78,16 @@ def series(knobs: NormKnobs) -> list[str]:
     return [name for name in VARIANTS if name in knobs.variants]
 
 
+def examples(knobs: NormKnobs) -> int:
+    """How many pictures there are to learn from: as many as were asked for, if the set has them."""
+    return min(knobs.examples, data.sizes(knobs.dataset)[0])
+
+
+def steps(knobs: NormKnobs) -> int:
+    """Steps of each net in a whole run."""
+    return knobs.epochs * math.ceil(examples(knobs) / knobs.batch_size)
+
+
 def kind(name: str, knobs: NormKnobs, mean: float, spread: float) -> Kind:
     """What a variant has between its layers, given the mean and spread of the training set's pixels.
 
@@ -100,8 +111,7 @@ class Task:
 
     def __init__(self, knobs: NormKnobs, device: torch.device) -> None:
         dataset = data.load(knobs.dataset, device)
-        count = min(knobs.examples, len(dataset.y_train))
-        x, self.y = data.subset(dataset, count, knobs.seed)
+        x, self.y = data.subset(dataset, examples(knobs), knobs.seed)
         self.x, self.x_test = pictures(x, dataset.shape), pictures(dataset.x_test, dataset.shape)
         self.y_test = dataset.y_test
         pixels = self.x.float()
@@ -135,14 +145,14 @@ def train(knobs: NormKnobs, device: torch.device) -> Iterator[Frame]:
     every = max(1, FRAMES // LOOKS)
     for epoch in range(1, knobs.epochs + 1):
         orders = [torch.randperm(len(task.x), generator=chance).split(knobs.batch_size) for chance in chances]
-        steps = len(orders[0])
-        ends = np.unique(np.linspace(0, steps, min(parts, steps) + 1).round().astype(int))
+        last = len(orders[0])
+        ends = np.unique(np.linspace(0, last, min(parts, last) + 1).round().astype(int))
         total = np.zeros(len(nets.nets))
         for i in range(len(ends) - 1):
             chosen = [torch.cat(order[ends[i] : ends[i + 1]]) for order in orders]
             losses = nets.train(task.x, task.y, chosen * len(names), knobs.batch_size)
             total += losses * len(chosen[0])
-            at, over = epoch - 1 + ends[i + 1] / steps, ends[i + 1] == steps
+            at, over = epoch - 1 + ends[i + 1] / last, ends[i + 1] == last
             done = at / knobs.epochs
             curves: dict[str, Any] = {"loss_as_trained": look.by_variant(losses)}
             if over:
@@ -150,7 +160,7 @@ def train(knobs: NormKnobs, device: torch.device) -> Iterator[Frame]:
             if over and epoch == knobs.epochs:
                 yield look.frame(at, 1.0, few=None, more=curves)
             elif over or (i + 1) % every == 0:
-                few = max(FEW, knobs.examples // 12)
+                few = max(FEW, len(task.x) // 12)
                 yield look.frame(at, 0.98 * done, few=few, misread=bool(over), more=curves)
             else:
                 yield Frame(at, curves, progress=0.98 * done)
@@ -491,8 +501,12 @@ def claims(knobs: NormKnobs, recording: Recording) -> list[Claim]:
 
 def _trained_enough(knobs: NormKnobs) -> bool:
     """Whether the variants have had time to part: 200 steps, and dropout as the notebook had it."""
-    steps = knobs.epochs * math.ceil(knobs.examples / knobs.batch_size)
-    return steps >= 200 and (knobs.hidden_rate, knobs.input_rate) == (0.5, 0.2) and knobs.dataset == "mnist"
+    return steps(knobs) >= 200 and (knobs.hidden_rate, knobs.input_rate) == (0.5, 0.2) and knobs.dataset == "mnist"
+
+
+def _tests(knobs: NormKnobs) -> int:
+    """Test pictures that the nets are judged on at the end."""
+    return data.sizes(knobs.dataset)[1]
 
 
 def _norm_of(knobs: NormKnobs) -> str | None:
@@ -510,7 +524,7 @@ def _ranking(knobs: NormKnobs, found: Facts, ended: bool) -> Claim:
         "After a short training batch norm alone reads best, then both, then dropout alone",
         ", ".join(f"{name} {score:.2%}" for name, score in zip(names, scores, strict=True) if score is not None),
         "test accuracies in this order",
-        known[0] > known[1] > known[2] if ended and short and len(known) == 3 and _trained_enough(knobs) else None,
+        in_order(known, _tests(knobs)) if ended and short and len(known) == 3 and _trained_enough(knobs) else None,
         NOTEBOOK_001,
         notebook="98.33 %, 95.74 %, 91.89 %",
         hint="it takes these three variants, the notebook's rates, 200 steps of MNIST and at most 8 epochs",
@@ -591,8 +605,13 @@ def _helps(knobs: NormKnobs, found: Facts, ended: bool) -> Claim:
         "Against the plain net, which the notebook lacks, batch norm gains and dropout costs in so short a training",
         f"{_norm_of(knobs)} {norm:.2%}, plain {plain:.2%}, dropout {dropped:.2%}" if three else "",
         "test accuracies in this order",
-        norm > plain > dropped  # type: ignore[operator]
-        if ended and three and _trained_enough(knobs) and knobs.epochs <= 8
+        in_order((norm, plain, dropped), _tests(knobs))
+        if norm is not None
+        and plain is not None
+        and dropped is not None
+        and ended
+        and _trained_enough(knobs)
+        and knobs.epochs <= 8
         else None,
         "this run, same start, same pictures, same order",
         notebook="no plain net; it says that with dropout “generalization is better”",
@@ -601,8 +620,9 @@ def _helps(knobs: NormKnobs, found: Facts, ended: bool) -> Claim:
 
 
 def _settled(knobs: NormKnobs) -> bool:
-    """Whether the running statistics have forgotten how they started."""
-    return knobs.keep ** (knobs.epochs * math.ceil(knobs.examples / knobs.batch_size)) < 0.01
+    """Whether the running statistics have forgotten how they started, and are those of enough pictures to compare."""
+    averaged = min(examples(knobs), knobs.batch_size / (1 - knobs.keep))
+    return knobs.keep ** steps(knobs) < 0.01 and averaged >= AVERAGED
 
 
 def _shifts(knobs: NormKnobs, found: Facts, names: Sequence[str]) -> list[float]:
@@ -722,18 +742,19 @@ def cost(knobs: NormKnobs) -> Cost:
 
     Convolutions this small get to about half the rate of a matrix product, so their arithmetic counts twice.
     """
-    names, count = series(knobs), knobs.examples
-    batches = math.ceil(count / knobs.batch_size) * knobs.epochs * knobs.seeds
+    names, count = series(knobs), examples(knobs)
+    batches = steps(knobs) * knobs.seeds
     seen = float(count * knobs.epochs * knobs.seeds)
     looks = min(LOOKS, FRAMES // max(1, FRAMES // LOOKS)) + knobs.epochs
-    judged = 2.0 * looks * max(FEW, count // 12) * knobs.seeds + 12_000.0 * knobs.seeds
+    tests = data.sizes(knobs.dataset)[1]
+    judged = (2.0 * looks * min(max(FEW, count // 12), count) + min(MOST, count) + tests) * knobs.seeds
     flops = numbers = calls = 0.0
     for name in names:
         norm, drop = has_norm(name, "F84"), name in ("dropout", "both")
         flops += 2 * (2.3e6 * seen + 0.83e6 * judged)
         numbers += (2e5 + 1.5e5 * norm + 2e5 * drop + 1e5 * has_norm(name, "input")) * seen + 1e5 * judged
         calls += (150.0 + 60.0 * norm + 60.0 * drop) * batches
-    return Cost(flops, numbers, calls, 4e8 + 4.0 * SIDE * SIDE * (count + 10_000) + 5e7 * len(names))
+    return Cost(flops, numbers, calls, 4e8 + 4.0 * SIDE * SIDE * (count + tests) + 5e7 * len(names))
 
 
 def shrunk(knobs: NormKnobs) -> NormKnobs:

@@ -18,11 +18,11 @@ from pydantic import model_validator
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
 from core import data
-from core.claims import Claim
+from core.claims import Claim, resolves
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, Mistake, Prediction, finite, noted_sizes, sizes_of
 from core.narrator import Diverges, Watch
 from core.nets import INITS, relu
 from core.panels import COLOURS, Panel, Still, Switch, lines, reference
@@ -68,10 +68,6 @@ NOTEBOOK: Mapping[str, tuple[float, float, float, float]] = {  # least loss, wit
     "adam": (1.8388, 2.2936, 0.4176, 0.2812),
 }
 WITH = " + dropout"
-GIVES: Mapping[str, int] = {
-    "cifar10": 41_666,
-    "digits": 1250,
-}  # examples: five sixths of a small set, for the search has the rest
 
 
 class OptimizerKnobs(Knobs):
@@ -95,12 +91,23 @@ class OptimizerKnobs(Knobs):
     @model_validator(mode="after")
     def _leaves_some_to_tune_on(self) -> Self:
         """What is tuned on may not be learned. Digits, the set for whoever has no other, gives what it can."""
-        if self.dataset == "cifar10" and self.examples > GIVES["cifar10"]:
+        gives = five_sixths(data.SOURCES["cifar10"].counts[0])
+        if self.dataset == "cifar10" and self.examples > gives:
             raise ValueError(
                 f"examples = {self.examples} is more than cifar10 gives: of its 50,000 training pictures a sixth is held "
-                f"out to tune the learning rates on; {GIVES['cifar10']} would do, or dataset = fashion-mnist"
+                f"out to tune the learning rates on; {gives} would do, or dataset = fashion-mnist"
             )
         return self
+
+
+def five_sixths(whole: int) -> int:
+    """How many of a set's training examples may be learned: the search for rates has the rest."""
+    return whole * 5 // 6
+
+
+def examples(knobs: OptimizerKnobs) -> int:
+    """How many examples there are to learn: as many as were asked for, if the set has them and some to tune on."""
+    return min(knobs.examples, five_sixths(data.sizes(knobs.dataset)[0]))
 
 
 def series(knobs: OptimizerKnobs) -> list[str]:
@@ -237,7 +244,7 @@ class Task(NamedTuple):
     def of(cls, knobs: OptimizerKnobs, device: torch.device) -> "Task":
         """The validation examples are none of those to learn from."""
         whole = data.load(knobs.dataset, device)
-        learned = min(knobs.examples, len(whole.y_train) * 5 // 6)
+        learned = examples(knobs)
         x, y = data.subset(whole, learned + learned // 5, knobs.seed)
         if knobs.pixels == "standardised":
             learn, others = data.scale(x[:learned], torch.cat([x[learned:], whole.x_test]), "global")
@@ -356,7 +363,7 @@ def train(knobs: OptimizerKnobs, device: torch.device) -> Iterator[Frame]:
 
     unknown = np.full(len(series(knobs)), np.nan)
     yield frame(0, ready(), unknown, GLANCE, 0.0)
-    yield Frame(0, {"differing": differing})
+    yield Frame(0, {"differing": differing}, noted_sizes(knobs.dataset))
 
     defaults = SideBySide(knobs, task, DEFAULTS, dropout=False)
     for rows in batches(knobs, task, 1):
@@ -486,7 +493,7 @@ def _about_accuracy(knobs: OptimizerKnobs) -> str:
     )
     if knobs.dropout != "without":
         said += " Dotted: with dropout."
-    if knobs.examples > (gives := GIVES.get(knobs.dataset, knobs.examples)):
+    if knobs.examples > (gives := examples(knobs)):
         said += f" {knobs.dataset} gives {gives} examples to learn, not {knobs.examples}."
     return said
 
@@ -593,17 +600,19 @@ def _spread(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> Claim:
     names = series(knobs)
     five = {name: value for name, value in zip(names, recording.last("test_accuracy"), strict=True) if name in ADAPTIVE}
     measured = len(five) >= 2 and ended
+    learned, tests = counts(knobs, recording)
+    decides = updates(knobs, learned) >= UPDATES and resolves(0.05, learned // 5) and resolves(0.05, tests)
     gap = max(five.values()) - min(five.values()) if measured else math.nan
     said = f"{gap * 100:.1f} pp, {min(five.values()):.1%} … {max(five.values()):.1%}" if measured else ""
     return Claim(
         "With its rate tuned, each of the notebook's five optimizers comes to about the same test accuracy",
         said,
         "less than 5 pp between the best and the worst of the five, without dropout",
-        bool(gap < 0.05) if ended and len(five) == len(ADAPTIVE) and knobs.rates == "tuned" else None,
+        bool(gap < 0.05) if ended and len(five) == len(ADAPTIVE) and knobs.rates == "tuned" and decides else None,
         "this run: ten rates each, chosen on held-out examples",
         notebook="17.9 pp between AdaGrad (51.0 %) and RMSProp (33.1 %), each at one rate",
         literature="Wilson et al. 2017, a VGG net on CIFAR-10: 7.65 ± 0.14 % error with SGD, 9.60 ± 0.19 % with the best adaptive rule",
-        hint="tune the rates of all five, without dropout, to the end of the run",
+        hint=f"tune the rates of all five, without dropout, on 600 examples or more, with {UPDATES} updates, to the end",
     )
 
 
@@ -616,7 +625,8 @@ def _reverses(knobs: OptimizerKnobs, recording: Recording) -> Claim:
         tuned = chosen(search)[1]
         turned = [(a, b) for a, b in pairs(notebook, 0.05) if tuned[a] < tuned[b]]
         apart = len(pairs(notebook, 0.05))
-        said, holds = f"{len(turned)} of {apart} pairs turn round", bool(turned)
+        enough = resolves(0.05, counts(knobs, recording)[0] // 5) and _learned(tuned)
+        said, holds = f"{len(turned)} of {apart} pairs turn round", bool(turned) if enough else None
         if turned:
             a, b = max(turned, key=lambda pair: notebook[pair[0]] - notebook[pair[1]])
             first, second = knobs.optimizers[a], knobs.optimizers[b]
@@ -628,8 +638,27 @@ def _reverses(knobs: OptimizerKnobs, recording: Recording) -> Claim:
         holds,
         "validation accuracy in this run's search, where both rates are in the grid",
         notebook="ranks optimizers by Keras' defaults",
-        hint="tune the rates of two optimizers or more, to the end of the search",
+        hint="tune the rates of two optimizers or more, on 600 examples or more, a fifth of which are six at 5 pp",
     )
+
+
+UPDATES = 100  # before nets may be ranked; Classroom has 282
+
+
+def counts(knobs: OptimizerKnobs, recording: Recording) -> tuple[int, int]:
+    """Examples that this run learned, and those it was tested on; as many again as a fifth of the first tuned it."""
+    train, tests = sizes_of(knobs.dataset, recording)
+    return min(knobs.examples, five_sixths(train)), tests
+
+
+def updates(knobs: OptimizerKnobs, learned: int) -> int:
+    """Updates of each net in a whole run on so many examples."""
+    return knobs.epochs * math.ceil(learned / knobs.batch_size)
+
+
+def _learned(accuracy: Array) -> bool:
+    """Whether the best of these nets is right twice as often as guessing is."""
+    return bool(np.nanmax(accuracy) >= 0.2)
 
 
 def pairs(values: Array, least: float) -> list[tuple[int, int]]:
@@ -645,7 +674,7 @@ def _adadelta(recording: Recording) -> Claim:
     if accuracy is not None and np.isfinite(accuracy[:2]).all():
         gain = accuracy[1] - accuracy[0]
         said = f"{accuracy[0]:.1%} at 0.001, {accuracy[1]:.1%} at 1, after {updates:.0f} updates"
-        holds = bool(gain >= 0.2) if gain >= 0.2 or updates >= 100 else None
+        holds = bool(gain >= 0.2) if gain >= 0.2 or updates >= UPDATES else None
     return Claim(
         "AdaDelta at 0.001 is not AdaDelta: at 1, the rate of its paper, one epoch takes it 20 pp further",
         said,
@@ -662,6 +691,7 @@ def _penalty_ranks(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> 
     size = len(knobs.optimizers)
     accuracy, loss = recording.last("test_accuracy")[:size], (recording.last("cross_entropy") + recording.last("penalty"))[:size]  # fmt: skip
     known = ended and knobs.l2 > 0 and size > 1 and bool(np.isfinite(loss).all())
+    enough = known and resolves(0.01, counts(knobs, recording)[1]) and _learned(accuracy)
     wrong = [(a, b) for a, b in pairs(accuracy, 0.01) if loss[a] > loss[b]] if known else []
     said = ""
     if wrong:
@@ -672,10 +702,10 @@ def _penalty_ranks(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> 
         "Ranked by the loss with its penalty, optimizers stand in another order than by accuracy",
         said or ("no pair stands the other way round" if known else ""),
         "one pair or more in which the larger loss is the better classifier, by 1 pp or more",
-        bool(wrong) if known else None,
+        bool(wrong) if enough else None,
         "this run",
         notebook="AdaDelta has the worst loss, 4.69, and the second best accuracy, 45.1 %",
-        hint="it takes a penalty, l2 > 0, and two optimizers",
+        hint="it takes a penalty, l2 > 0, two optimizers of which one has learned, and 600 test pictures",
     )
 
 
@@ -708,10 +738,10 @@ def _printed_with_dropout(knobs: OptimizerKnobs, recording: Recording, ended: bo
         "With dropout, the loss that is printed in training overstates the loss of the net",
         f"for {above} of {len(at)}; on average {printed.mean():.2f} printed, {true.mean():.2f} with all units" if known else "",
         "larger for each net",
-        above == len(at) if known else None,
+        above == len(at) if known and _learned(recording.last("test_accuracy")[at]) else None,
         "the printed loss has units missing, and is a mean over steps before the last",
         notebook="compares it with the loss of nets that have all their units, and finds dropout worse",
-        hint="train with dropout",
+        hint="train with dropout until a net has learned something",
     )  # fmt: skip
 
 
@@ -719,12 +749,13 @@ def _plain_net(knobs: OptimizerKnobs, recording: Recording, ended: bool) -> Clai
     plain = [value for name, value in zip(series(knobs), recording.last("test_accuracy"), strict=True) if name in ALL]
     known = ended and knobs.dataset == "cifar10" and bool(plain) and bool(np.isfinite(plain).any())
     best = float(np.nanmax(plain)) if known else math.nan
-    large = knobs.examples >= 40_000 and knobs.l2 == 0
+    learned, tests = counts(knobs, recording)
+    large, tested = learned >= 40_000, tests >= 1000
     return Claim(
         "Without penalty and dropout such a net names half of the CIFAR-10 test pictures rightly",
         f"{best:.1%}" if known else "",
         "50 % or more",
-        bool(best >= 0.5) if known and (large or best >= 0.5) and knobs.l2 == 0 else None,
+        bool(best >= 0.5) if known and tested and (large or best >= 0.5) and knobs.l2 == 0 else None,
         "Zhang et al. 2017: 50.5 % with one hidden layer of 512, 52.4 % with three",
         notebook="51.0 % with AdaGrad, penalty and all",
         hint="dataset = cifar10, 40,000 examples or more, l2 = 0, without dropout: hours on one core",
@@ -751,13 +782,14 @@ def cost(knobs: OptimizerKnobs) -> Cost:
     parameters = (inputs + knobs.width + 10.0) * knobs.width
     nets, sides = len(knobs.optimizers), len(endings(knobs))
     epochs = len(DEFAULTS) + nets * sides * knobs.epochs + nets * len(GRID) * searched(knobs) * (knobs.rates == "tuned")
-    updates = epochs * math.ceil(knobs.examples / knobs.batch_size)
+    count, tests = examples(knobs), data.sizes(knobs.dataset)[1]
+    steps = epochs * math.ceil(count / knobs.batch_size)
     looks = FEW_LOOKS if knobs.width >= WIDE else LOOKS
-    judged = nets * sides * (looks * 2.0 * GLANCE + 10_000) + nets * len(GRID) * knobs.examples / 5
-    flops = parameters * (6.0 * epochs * knobs.examples + 2.0 * judged)
-    masks = 8.0 * (inputs + 2 * knobs.width) * knobs.examples * nets * knobs.epochs * (knobs.dropout != "without")
+    judged = nets * sides * (looks * 2.0 * GLANCE + tests) + nets * len(GRID) * count / 5
+    flops = parameters * (6.0 * epochs * count + 2.0 * judged)
+    masks = 8.0 * (inputs + 2 * knobs.width) * count * nets * knobs.epochs * (knobs.dropout != "without")
     held = 4.0 * parameters * (9.0 * max(nets * sides, len(GRID)) + 8.0) + 8e8
-    return Cost(flops, updates * 12.0 * parameters + masks, 40.0 * updates, held)
+    return Cost(flops, steps * 12.0 * parameters + masks, 40.0 * steps, held)
 
 
 def shrunk(knobs: OptimizerKnobs) -> OptimizerKnobs:

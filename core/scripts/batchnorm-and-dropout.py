@@ -1,7 +1,7 @@
 """Batch norm, dropout, or both: which makes LeNet-5 read better? A script of Gradient Lab, in PyTorch's own layers.
-Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, makes
-running variances n / (n - 1) times as large, and refuses a last batch of one picture, which has no variance. What batch
-norm learns, what variance it expects, and what happens within an epoch are left to the lesson."""
+Nets that differ between their layers alone start and learn as the lesson's do; but PyTorch drops other units, and makes
+running variances n / (n - 1) times as large. What batch norm learns, what variance it expects, and what happens within
+an epoch are left to the lesson."""
 import os
 from importlib.util import find_spec
 from zlib import crc32
@@ -34,10 +34,13 @@ def load():  # pictures (examples, 1, 28, 28) of 0 … 255 and classes, to learn
     kind = {"fashion-mnist": datasets.FashionMNIST, "mnist": datasets.MNIST}[dataset]
     sets = [kind(os.environ.get("GRADIENT_LAB_DATA", "data"), train=part, download=True) for part in (True, False)]
     return [each for one in sets for each in (one.data[:, None].float(), one.targets)]
+class Norm(nn.BatchNorm2d):  # a channel with a single number has variance 0, as in Keras; PyTorch refuses it
+    def forward(self, x):
+        return super().forward(torch.cat([x, x]) if x.numel() == self.num_features else x)[: len(x)]
 def lenet(name, seed):  # its dense layers are convolutions that see one place
     norms, drops = name.startswith("batch norm") or name == "both", name in ("dropout", "both")
     def between(width, rate=hidden_rate, norms=norms):
-        both = [nn.Dropout(rate)] * drops + [nn.BatchNorm2d(width, eps=1e-3, momentum=1 - keep)] * norms
+        both = [nn.Dropout(rate)] * drops + [Norm(width, eps=1e-3, momentum=1 - keep)] * norms
         return both if order == "dropout, then batch norm" else both[::-1]
     layers = between(1, input_rate, name in ("batch norm on input too", "both"))
     for l, (n, m, size) in enumerate(((1, 6, 5), (6, 16, 5), (16, 120, 5), (120, 84, 1), (84, 10, 1))):
@@ -47,7 +50,6 @@ def lenet(name, seed):  # its dense layers are convolutions that see one place
         layers += [conv, nn.Tanh(), *between(m), *[nn.AvgPool2d(2)] * (l < 2)] if l < 4 else [conv, nn.Flatten()]
     torch.manual_seed(seed)  # of what is dropped
     return nn.Sequential(*layers)
-
 x, y, x_test, y_test = load()
 (key,) = np.random.SeedSequence([seed, crc32(b"subset")]).generate_state(1).tolist()
 chosen = torch.randperm(len(x), generator=torch.Generator().manual_seed(key))[:examples]
@@ -59,12 +61,10 @@ for i, name in enumerate(variants):
         sgd = torch.optim.SGD(net.parameters(), learning_rate, momentum)
         for epoch in range(epochs):
             for rows in torch.randperm(len(x), generator=chance).split(batch_size):
-                sgd.zero_grad()
                 loss = nn.functional.cross_entropy(net.train()((x[rows] - mean) / spread), y[rows])
-                loss.backward()
-                sgd.step()
+                loss.backward(), sgd.step(), sgd.zero_grad()
                 found[0, i, epoch, s] += loss.item() * len(rows) / len(x)
-            few = max(400, examples // 12) if epoch < epochs - 1 else len(x_test)
+            few = max(400, len(x) // 12) if epoch < epochs - 1 else len(x_test)
             with torch.no_grad():  # nothing is dropped, and batch norm goes by its running statistics
                 scores = torch.cat([net.eval()((part - mean) / spread) for part in x_test[:few].split(500)])
             found[1, i, epoch, s] = nn.functional.cross_entropy(scores, y_test[:few])

@@ -34,6 +34,9 @@ def draw(chance):  # points to learn from, to decide when to stop, to test; in w
     x, y = x / {"none": 1.0, "by 512": 512.0, "standardised": 512 / 3**0.5}[scale_inputs], (y - centre) / scale
     return [[torch.tensor(each[i:j]).float() for each in (x, y)] for i, j in pairwise(ends)], scale
 
+class Norm(nn.BatchNorm1d):  # a unit with a single number has variance 0, as in Keras; PyTorch refuses it
+    def forward(self, x):
+        return super().forward(torch.cat([x, x]) if len(x) == 1 else x)[: len(x)]
 def fresh(hidden, seed):
     layers, normed = [], batch_norm == "after activation" or (batch_norm == "deep nets only" and len(hidden) > 1)
     for l, (n, m) in enumerate(pairwise([2, *hidden, 1])):
@@ -41,9 +44,8 @@ def fresh(hidden, seed):
         limit = {"glorot": glorot, "he": (2 / n) ** 0.5, "zero": 0.05 if len(hidden) == 1 else 0.0}[init]
         w = chance.normal(0, limit, (n, m)) if init == "he" else chance.uniform(-limit, limit, (n, m))
         layer.weight.data[:], layer.bias.data[:] = torch.tensor(w.T), 0
-        layers += [layer, nn.ReLU(), nn.BatchNorm1d(m)] if normed else [layer, nn.ReLU()]
+        layers += [layer, nn.ReLU(), Norm(m)] if normed else [layer, nn.ReLU()]
     return nn.Sequential(*layers[: layers.index(layer) + 1])  # the one output is linear
-
 def learn(hidden, seed):  # the error of a net on new points, in the surface's own units, and the spread there
     ((x, y), *others), scale = draw(np.random.default_rng(seed))
     net, chance, best, waited = fresh(hidden, seed), torch.Generator().manual_seed(seed), np.inf, 0
@@ -53,9 +55,8 @@ def learn(hidden, seed):  # the error of a net on new points, in the surface's o
     for epoch in range(epochs + 1):
         net.train()
         for batch in torch.randperm(len(x), generator=chance).split(batch_size) if epoch else ():
-            step.zero_grad()
             (net(x[batch]).squeeze(1) - y[batch]).square().mean().backward()
-            step.step()
+            step.step(), step.zero_grad()
         errors = (net.eval()(a).squeeze(1) - b for a, b in (others[judge == "test"], others[1]))
         judged, tested = (scale * each.square().mean().sqrt().item() for each in errors)
         if not patience or judged < best:  # with patience, a net is taken as it was at its best
@@ -75,5 +76,4 @@ if find_spec("matplotlib"):
     import matplotlib.pyplot as plt
     for layers, pairs in found.items():
         plt.scatter(*zip(*pairs, strict=True), label=layers)
-    plt.gca().set(xscale="log", xlabel="hidden units", ylabel="test RMSE")
-    plt.legend(), plt.show()
+    plt.gca().set(xscale="log", xlabel="hidden units", ylabel="test RMSE"), plt.legend(), plt.show()

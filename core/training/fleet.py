@@ -114,7 +114,10 @@ class _Norm:
         running = (self.running_mean, self.running_var) if learning or not training else (None, None)
         mean, var = (None if each is None else each.reshape(-1) for each in running)
         rows, gamma, beta = h.reshape(1, -1, h.shape[2]), self.gamma.reshape(-1), self.beta.reshape(-1)
+        before = self.running_var.clone() if learning and rows.shape[2] == 1 else None
         out, *newest = torch.native_batch_norm(rows, gamma, beta, mean, var, training, NORM_MOMENTUM, NORM_EPS)
+        if before is not None:  # a single example has variance 0, as in Keras; PyTorch's, with n - 1 below, is nan
+            self.running_var.copy_(before * (1 - NORM_MOMENTUM))
         if learning:
             self.newest[:] = newest
         return out.view_as(h)

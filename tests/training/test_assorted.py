@@ -70,6 +70,21 @@ def test_every_net_trains_as_pytorch_trains_it_alone(compiled, optimizer, normed
             np.testing.assert_allclose(weight, linear.weight.detach().t().numpy(), rtol=0.01, atol=5e-3)
 
 
+@pytest.mark.parametrize("examples", [5, 1])
+def test_a_batch_of_one_has_variance_0_and_ends_in_numbers(examples):
+    """As in Keras; PyTorch refuses it, or makes its running variance nan."""
+    x, y = task(examples)
+    found = []
+    for compiled in (True, False):
+        nets = Assorted(2, SHAPES, batch_norm=[True] * len(SHAPES), optimizer="sgd", lr=0.1, compiled=compiled)
+        nets.initialise(he, 7)
+        for _ in range(3):
+            losses = nets.epoch(x, y, torch.arange(examples), 2)
+        found.append(np.column_stack([losses, nets.predict(x)]))
+    assert np.isfinite(found[0]).all()
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("normed", [False, True])
 def test_one_gradient_is_autograds_to_the_last_digits(normed):
     """With SGD at rate 1 a step is the gradient."""
