@@ -99,7 +99,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},
         {"patience": 1, "judge": "test", "learning_rate": 0.5, "epochs": 12, "seeds": 2},
         {"batch_size": 11, "batch_norm": "after activation"},  # of 320 the last batch has one
-        {"batch_size": 400, "batch_norm": "after activation"},
+        {"batch_size": 400, "batch_norm": "after activation", "optimizer": "sgd"},
     ],
 }
 

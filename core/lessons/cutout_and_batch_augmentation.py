@@ -715,7 +715,7 @@ def _equal_steps(knobs: CutoutKnobs, recording: Recording, ended: bool) -> Claim
         if len(gain) in T95:
             reach = T95[len(gain)] * float(gain.std(ddof=1)) / math.sqrt(len(gain))
             said += f", ± {reach * 100:.1f} over {len(gain)} seeds"
-            learned = bool((errors.mean(axis=1) < 0.8).all()) and resolves(0.005, count)
+            learned = bool((errors.mean(axis=1) < 0.8).all()) and resolves(0.005, count * knobs.seeds)
             if ended and learned and gain.mean() - reach >= -0.005:
                 holds = True
             elif ended and learned and gain.mean() + reach < -0.005:
@@ -728,7 +728,7 @@ def _equal_steps(knobs: CutoutKnobs, recording: Recording, ended: bool) -> Claim
         f"this run, {count:,} unseen pictures",
         notebook="no net with M = 1 and cutout, and never equal steps",
         literature=f"{HOFFER}: fewer steps to the same error, each of M times the work",
-        hint="one seed is chance: it takes M = 1 and 4 with fresh views, three seeds, 1,200 unseen pictures (half a point of them are six), nets that have learned something, and a difference that the seeds agree on",
+        hint="one seed is chance: it takes M = 1 and 4 with fresh views, three seeds, 1,200 answers over the seeds (half a point of them is six), nets that have learned something, and a difference that the seeds agree on",
     )
 
 

@@ -91,6 +91,7 @@ class Samples:
     Attributes:
         x: inputs of all three, in this order, (data_sets, everything, 1).
         y: what is expected there, likewise: noisy on the first two, the true function on the test points.
+        targets: the same in double precision, (data_sets, everything).
         points: how many are to be learned.
         noise: spread of the noise.
     """
@@ -104,6 +105,7 @@ class Samples:
         test = np.tile(grid(), (knobs.data_sets, 1))
         self.x = _tensor(np.concatenate([x, test], axis=1), device)
         self.y = _tensor(np.concatenate([truth(x) + noise, truth(test)], axis=1), device)
+        self.targets = self.y[..., 0].double().cpu().numpy()  # (data_sets, everything)
         self.points, self.noise = knobs.points, knobs.noise
 
     def scores(self, outputs: Array) -> tuple[Array, Array, Array]:
@@ -112,7 +114,7 @@ class Samples:
         The third is the error to expect of a new noisy point: the squared distance to the true function, averaged over
         an even grid, plus the variance of the noise. No test set's own luck is in it.
         """
-        squares = (outputs - self.y[..., 0].double().cpu().numpy()) ** 2
+        squares = (outputs - self.targets) ** 2
         train, validation, distance = np.split(squares, [self.points, squares.shape[-1] - GRID], axis=-1)
         return train.mean(-1), validation.mean(-1), distance.mean(-1) + self.noise**2
 
@@ -126,13 +128,12 @@ def _tensor(values: Array, device: torch.device) -> torch.Tensor:
     return torch.from_numpy(values).to(torch.float32).to(device).unsqueeze(-1)
 
 
-class Kept(NamedTuple):
-    """Where each net would stand had it been stopped: all (members, data_sets, ...)."""
+class Best(NamedTuple):
+    """When each net was at its best, all (members, data_sets)."""
 
-    outputs: Array  # (members, data_sets, everything)
-    error: Array  # its validation error then
+    error: Array  # its validation error then; where all stop at one epoch it is not looked at
     epoch: Array
-    running: Array  # whether its training still goes on
+    running: Array  # whether a better epoch is still waited for
 
 
 class Kind:
@@ -144,53 +145,73 @@ class Kind:
         width = max(1, knobs.width // 2) if name in ("smaller net", "ensemble") else knobs.width
         # As the notebook: units are dropped after every hidden layer but the last.
         dropped = [*[knobs.rate] * (knobs.depth - 1), 0.0] if knobs.depth > 1 else [knobs.rate]
-        self.fleet = Fleet(
-            self.members * knobs.data_sets,
-            (1, *[width] * knobs.depth, 1),
-            activation=relu,
-            dropout=Dropout(dropped) if name == "dropout" else None,
-            device=samples.x.device,
-        )
-        # Nets of one size start alike whatever their cure; the members start elsewhere.
-        self.fleet.initialise(STARTS[knobs.init], knobs.seed + (name == "ensemble"))
+
+        def fresh() -> Fleet:
+            made = Fleet(
+                self.members * knobs.data_sets,
+                (1, *[width] * knobs.depth, 1),
+                activation=relu,
+                dropout=Dropout(dropped) if name == "dropout" else None,
+                device=samples.x.device,
+            )
+            # Nets of one size start alike whatever their cure; the members start elsewhere.
+            made.initialise(STARTS[knobs.init], knobs.seed + (name == "ensemble"))
+            return made
+
+        stops = name == "ensemble" or (name == "smaller net" and "early stopping" in knobs.cures)
+        self.fleet = fresh()
+        self.stopped = fresh() if stops else self.fleet  # each net as it was at its best
         # AdamW without decay is Adam.
         self.optimizer = self.fleet.optimizer(
             "adamw", knobs.learning_rate, knobs.weight_decay if name == "weight decay" else 0.0
         )
         self.x, self.y = (table.repeat(self.members, 1, 1) for table in (samples.x, samples.y))  # (nets, everything, 1)
-        self.outputs = self._outputs()
-        nets = self.outputs.shape[:2]
-        self.kept = Kept(self.outputs, self._validation(), np.zeros(nets), np.ones(nets, bool))
-        self.endless = name != "ensemble" and not (name == "smaller net" and name not in knobs.cures)
+        nets = (self.members, knobs.data_sets)
+        self.best = Best(self._validation_error(), np.zeros(nets), np.full(nets, stops))
+        self.endless = name in knobs.cures and name != "ensemble"
 
     @property
     def wanted(self) -> bool:
         """Whether training goes on: nets that are only there to be stopped early leave when all have stopped."""
-        return self.endless or bool(self.kept.running.any())
+        return self.endless or bool(self.best.running.any())
 
-    def step(self) -> None:
-        """One step of all nets on all training points."""
+    def epoch(self, epoch: int) -> None:
+        """One step of all nets on all training points; then those that may be stopped early are validated."""
         points = self.samples.points
         self.fleet.backward(self.x[:, :points], self.y[:, :points])
         self.optimizer.step()
+        if self.best.running.any():
+            self._validate(epoch)
 
-    def look(self, epoch: int) -> None:
-        """Note what every net puts out now, and what it put out at its best so far."""
-        self.outputs = self._outputs()
-        outputs, error, at, running = self.kept
-        now = self._validation()
-        fixed = self.knobs.stopping != "patience"
-        better = running & ((epoch <= NOTEBOOK_STOP) if fixed else (now < error))
-        at = np.where(better, epoch, at)
-        running = running & (epoch < NOTEBOOK_STOP if fixed else epoch - at < self.knobs.patience)
-        self.kept = Kept(np.where(better[..., None], self.outputs, outputs), np.where(better, now, error), at, running)
+    def _validate(self, epoch: int) -> None:
+        """Whether this epoch is each net's best so far, and whether a better one is still waited for."""
+        error, at, running = self.best
+        if self.knobs.stopping == "patience":
+            now = self._validation_error()
+            better = running & (now < error)
+            error, at = np.where(better, now, error), np.where(better, epoch, at)
+            running = running & (epoch - at < self.knobs.patience)
+        else:
+            better, at, running = running, np.where(running, epoch, at), running & (epoch < NOTEBOOK_STOP)
+        self.best = Best(error, at, running)
+        which = torch.from_numpy(better.ravel()).to(self.x.device).view(-1, 1, 1)
+        for mine, theirs in zip(
+            self.stopped.weights + self.stopped.biases, self.fleet.weights + self.fleet.biases, strict=True
+        ):
+            mine.copy_(torch.where(which, theirs, mine))
 
-    def _outputs(self) -> Array:
-        found = self.fleet.forward(self.x).squeeze(2).double().cpu().numpy()  # (nets, everything)
+    def outputs(self, stopped: bool = False) -> Array:
+        """What every net puts out now, or did at its best, at all points, (members, data_sets, everything)."""
+        return self._forward(self.stopped if stopped else self.fleet, self.x)
+
+    def _validation_error(self) -> Array:
+        held_out = slice(self.samples.points, -GRID)
+        errors = self._forward(self.fleet, self.x[:, held_out]) - self.samples.targets[:, held_out]
+        return np.asarray((errors**2).mean(axis=-1))
+
+    def _forward(self, fleet: Fleet, x: torch.Tensor) -> Array:
+        found = fleet.forward(x).squeeze(2).double().cpu().numpy()  # (nets, points)
         return found.reshape(self.members, self.knobs.data_sets, -1)
-
-    def _validation(self) -> Array:
-        return self.samples.scores(self.outputs)[1]
 
 
 def train(knobs: CureKnobs, device: torch.device) -> Iterator[Frame]:
@@ -206,10 +227,8 @@ def train(knobs: CureKnobs, device: torch.device) -> Iterator[Frame]:
     for epoch in range(1, knobs.epochs + 1):
         training = [kind for kind in kinds.values() if kind.wanted]
         for kind in training:
-            kind.step()
+            kind.epoch(epoch)
         if epoch % every == 0 or epoch in (NOTEBOOK_STOP, knobs.epochs):
-            for kind in training:
-                kind.look(epoch)
             yield frame(knobs, samples, kinds, epoch, looks)
 
 
@@ -232,11 +251,11 @@ def frame(
         pictures["difference"] = differences.astype("f4")
         pictures["difference_band"] = np.stack([centre - spread, centre, centre + spread], axis=1).astype("f4")
     if "ensemble" in kinds:
-        kept = kinds["ensemble"].kept
-        pictures["identity"] = ambiguity(kept.outputs[..., -GRID:], truth(grid()))  # (3, data_sets)
+        members = kinds["ensemble"].outputs(stopped=True)
+        pictures["identity"] = ambiguity(members[..., -GRID:], truth(grid()))  # (3, data_sets)
         pictures["sums"] = np.array(["{:.4f}<br>+{:.4f}<br>={:.4f}".format(*each) for each in pictures["identity"].T])
-        pictures["stops"] = kept.epoch.astype("f4")  # (members, data_sets)
-        pictures["members"] = _one_line(kept.outputs[:MEMBERS_DRAWN, 0, -GRID::EACH])
+        pictures["stops"] = kinds["ensemble"].best.epoch.astype("f4")  # (members, data_sets)
+        pictures["members"] = _one_line(members[:MEMBERS_DRAWN, 0, -GRID::EACH])
     curves = {"train_mse": train_mse, "validation_mse": validation_mse, "test_mse": test_mse}
     return Frame(epoch, curves, pictures, epoch / knobs.epochs)
 
@@ -249,10 +268,10 @@ def settled(looks: Sequence[Array] | Array) -> Array:
 def prediction(cure: str, kinds: Mapping[str, Kind]) -> Array:
     """What a cure answers now, (data_sets, everything)."""
     if cure == "early stopping":
-        return np.asarray(kinds["smaller net"].kept.outputs[0])
+        return np.asarray(kinds["smaller net"].outputs(stopped=True)[0])
     if cure == "ensemble":
-        return np.asarray(kinds["ensemble"].kept.outputs.mean(axis=0))
-    return np.asarray(kinds[cure].outputs[0])
+        return np.asarray(kinds["ensemble"].outputs(stopped=True).mean(axis=0))
+    return np.asarray(kinds[cure].outputs()[0])
 
 
 def ambiguity(members: Array, target: Array) -> Array:
@@ -621,15 +640,27 @@ def claims(knobs: CureKnobs, recording: Recording) -> list[Claim]:
     tempted = (
         knobs.points <= 60 and knobs.noise >= 0.1 and knobs.width >= 96 and knobs.depth >= 4 and knobs.epochs >= 300
     )
+    learned = _learned(knobs, recording)
+    tempted = tempted and learned
     decides = ended and tempted and knobs.data_sets >= 3
     usual = {"weight decay": 1 <= knobs.weight_decay <= 6, "dropout": knobs.rate > 0}
     return [
-        *_overfitting(knobs, recording, ended, tempted),
+        *_overfitting(knobs, recording, ended and learned, tempted),
         *_identity(found),
         *(_verdict(cure, found, decides and usual.get(cure, True)) for cure in VERDICTS),
         _moments(knobs, found, decides),
         _quadratic(found),
     ]
+
+
+def _learned(knobs: CureKnobs, recording: Recording) -> bool:
+    """Whether a plain net has learned at all: its error on the training points has halved, mean over the data sets."""
+    name = next((cure for cure in ("big net", "smaller net") if cure in knobs.cures), None)
+    errors = recording.curve("train_mse")[1]  # (frames, cures, data_sets)
+    if name is None:
+        return False
+    i = knobs.cures.index(name)
+    return bool(settled(errors)[i].mean() <= 0.5 * errors[0, i].mean())
 
 
 def _overfitting(knobs: CureKnobs, recording: Recording, ended: bool, tempted: bool) -> list[Claim]:
@@ -942,7 +973,7 @@ LESSON = Lesson(
     title="Cures for overfitting",
     question="Which cure for overfitting helps by more than chance?",
     origin="notebook 002 · Krogh & Vedelsby 1995",
-    revision=1,
+    revision=2,
     knobs=CureKnobs,
     presets=PRESETS,
     series=lambda knobs: knobs.cures,

@@ -54,13 +54,14 @@ for cure in cures:
     xs, ys, target, curve = x.repeat(count, 1, 1), y.repeat(count, 1, 1), y[..., 0].double().numpy(), []
     running, at, least, kept = np.ones((count, data_sets), bool), 0, np.inf, 0.0
     for epoch in range(epochs + 1):
-        if epoch in looks:
+        if epoch in looks or early:
             now = output(layers, xs).detach().double().view(count, data_sets, -1).numpy()
             error = ((now - target) ** 2)[..., points:-201].mean(axis=-1)  # (members, data_sets)
             better = running & (error < least if stopping == "patience" else epoch <= 100)
             kept = np.where(better[..., None], now, kept)  # what each net said at its best
             least, at = np.where(better, error, least), np.where(better, epoch, at)
             running = running & (epoch - at < patience if stopping == "patience" else epoch < 100)
+        if epoch in looks:
             parts = np.split(((kept.mean(axis=0) if early else now[0]) - target) ** 2, [points, -201], axis=1)
             curve.append([parts[0].mean(axis=1), parts[1].mean(axis=1), parts[2].mean(axis=1) + noise**2])
         adam.zero_grad()  # and a step on all points; nobody looks at the very last one
@@ -75,5 +76,4 @@ if find_spec("matplotlib"):
     import matplotlib.pyplot as plt
     for cure, curve in curves.items():
         plt.semilogy(looks, curve, label=cure)
-    plt.gca().set(xlabel="epochs", ylabel="mean squared error on new points")
-    plt.legend(), plt.show()
+    plt.gca().set(xlabel="epochs", ylabel="mean squared error on new points"), plt.legend(), plt.show()

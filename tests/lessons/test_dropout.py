@@ -202,8 +202,9 @@ def test_the_verdict_is_scipys_exact_permutation_test(gain):
 def test_dropout_helps_only_where_it_is_better_and_by_more_than_chance(gain, rate, expected):
     errors = np.stack([np.full(len(gain), 0.05), 0.05 + np.array(gain)])
     recording = Recording()
-    recording.append(Frame(0, {"train_mse": errors, "validation_mse": errors}, progress=1.0))
-    turned = knobs(rate=rate, data_sets=len(gain))
+    recording.append(Frame(0, {"train_mse": 3 * errors, "validation_mse": 3 * errors}))
+    recording.append(Frame(300, {"train_mse": errors, "validation_mse": errors}, progress=1.0))
+    turned = knobs(rate=rate, data_sets=len(gain), epochs=300)
     assert holds(turned, recording, "beats the same net") is expected
     found = LESSON.facts(turned, recording)
     assert found["validation_gain"] == pytest.approx(np.mean(gain))

@@ -1,5 +1,7 @@
 """Overfitting cures: scores, stopping, the identity and the least-squares problem against oracles; claims that flip."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -110,13 +112,12 @@ def test_a_kind_trains_as_plain_pytorch_does(name, net, data_set):
     decay = SMALL.weight_decay if name == "weight decay" else 0.0
     optimizer = torch.optim.AdamW(model.parameters(), lr=SMALL.learning_rate, weight_decay=decay)
     x, y = kind.samples.x[data_set], kind.samples.y[data_set]
-    for _ in range(5):
-        kind.step()
+    for epoch in range(5):
+        kind.epoch(epoch + 1)
         optimizer.zero_grad()
         nn.functional.mse_loss(model(x[:50]), y[:50]).backward()
         optimizer.step()
-    kind.look(5)
-    ours = kind.outputs[net // SMALL.data_sets, data_set]
+    ours = kind.outputs()[net // SMALL.data_sets, data_set]
     np.testing.assert_allclose(ours, model(x).detach()[:, 0].numpy(), atol=2e-5)
 
 
@@ -165,6 +166,42 @@ def test_with_endless_patience_early_stopping_is_the_best_look_of_the_smaller_ne
         assert test[-1, stopped, i] == pytest.approx(test[best[i], smaller, i], rel=1e-6)
 
 
+@pytest.mark.parametrize("patience", [5, 7, 25])
+def test_patience_counts_epochs_however_rare_frames_are(patience):
+    """Frames of 2,000 epochs are 25 epochs apart; what the smaller net's validation says in between counts."""
+    update = {"cures": ("smaller net", "early stopping", "ensemble"), "patience": patience, "learning_rate": 0.02}
+    knobs = SMALL.model_copy(update={**update, "epochs": 2000, "width": 8})
+    frames = train(knobs, CPU)
+    recording = Recording()
+    for frame in itertools.islice(frames, 12):
+        recording.append(frame)
+    often = record(knobs.model_copy(update={"epochs": 159}))  # every epoch is a frame
+    validation = often.curve("validation_mse")[1][:, knobs.cures.index("smaller net")]  # (frames, data_sets)
+    stops = recording.picture("stops")
+    assert (stops % 25 != 0).any()
+    over = often.picture("stops") + patience <= 159
+    assert over.sum() >= 4
+    np.testing.assert_array_equal(stops[over], often.picture("stops")[over])
+    bests = {i: first_best(validation[:, i], patience) for i in range(knobs.data_sets)}
+    assert any(best is not None for best in bests.values())
+    for i, best in bests.items():
+        if best is None:
+            continue
+        stopped = recording.curve("validation_mse")[1][-1, knobs.cures.index("early stopping"), i]
+        assert stopped == pytest.approx(validation[best, i], rel=1e-9)
+
+
+def first_best(errors, patience):
+    """The epoch whose net is kept: none of the `patience` that follow is better. None: it still waits."""
+    best = 0
+    for epoch, error in enumerate(errors):
+        if error < errors[best]:
+            best = epoch
+        if epoch - best >= patience:
+            return best
+    return None
+
+
 def test_patience_ends_it_though_a_better_epoch_may_come():
     update = {"cures": ("smaller net", "early stopping"), "patience": 5, "learning_rate": 0.02}
     knobs = SMALL.model_copy(update=update)
@@ -200,9 +237,9 @@ def test_members_leave_when_all_have_stopped_and_the_smaller_net_only_if_nobody_
     alone = {name: Kind(name, knobs, Samples(knobs, CPU)) for name in ("smaller net", "ensemble")}
     asked = Kind("smaller net", SMALL.model_copy(update={"stopping": "epoch 100"}), Samples(SMALL, CPU))
     for kind in (*alone.values(), asked):
-        kind.look(99)
+        kind.epoch(99)
         assert kind.wanted
-        kind.look(100)
+        kind.epoch(100)
     assert not alone["smaller net"].wanted
     assert not alone["ensemble"].wanted
     assert asked.wanted

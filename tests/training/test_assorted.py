@@ -76,7 +76,7 @@ def test_a_batch_of_one_has_variance_0_and_ends_in_numbers(examples):
     x, y = task(examples)
     found = []
     for compiled in (True, False):
-        nets = Assorted(2, SHAPES, batch_norm=[True] * len(SHAPES), optimizer="sgd", lr=0.1, compiled=compiled)
+        nets = Assorted(2, SHAPES, batch_norm=[True] * len(SHAPES), optimizer="sgd", lr=0.01, compiled=compiled)
         nets.initialise(he, 7)
         for _ in range(3):
             losses = nets.epoch(x, y, torch.arange(examples), 2)
