@@ -834,6 +834,12 @@ def cost(knobs: CureKnobs) -> Cost:
         flops = 2.0 * nets * weights * (6.0 * knobs.points * steps + 2.0 * looked * looks * share)
         numbers = nets * steps * (6.0 * weights + (8.0 * knobs.depth + 5.0 * THIN) * width * knobs.points)
         numbers += nets * looks * share * (3.0 * knobs.depth + 2.0 * THIN) * width * looked
+        if half and knobs.stopping == "patience" and (ensemble or "early stopping" in knobs.cures):
+            validated = float(
+                min(stop, knobs.epochs) * knobs.validation_points
+            )  # in every epoch, until all have stopped
+            flops += 4.0 * nets * weights * validated
+            numbers += nets * (3.0 * knobs.depth + 2.0 * THIN) * width * validated
         held = 4.0 * nets * (6.0 * weights + 2.0 * width * looked + 3.0 * width * knobs.depth * knobs.points)
         total = total + Cost(flops, numbers, 14.0 * knobs.depth * (steps + looks), total.bytes + held)
     return total
