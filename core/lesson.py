@@ -23,6 +23,7 @@ from core.frames import Array, Frame, Recording
 from core.knobs import Knobs
 from core.narrator import Watch
 from core.panels import Panel
+from core.prose import Prose
 
 K = TypeVar("K", bound=Knobs)
 Facts = Mapping[str, float | None]
@@ -70,44 +71,12 @@ def finite(value: Any) -> float | None:
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """One question, answered before the reveal.
-
-    Attributes:
-        question: what the reader is asked.
-        answers: what they may choose from.
-        reveal: given the facts of a run, a sentence that says what happened; None while it cannot be told.
-    """
-
-    question: str
-    answers: Sequence[str]
-    reveal: Callable[[Facts], str | None]
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """One mistake of the notebook, as a hunt: each clue gives away a little more, the cause all of it.
-
-    Attributes:
-        title: what looks wrong, without saying why.
-        clues: step by step.
-        cause: what went wrong, and how it is known.
-    """
-
-    title: str
-    clues: Sequence[str]
-    cause: str
-
-
-@dataclass(frozen=True)
 class Lesson(Generic[K]):
     """One experiment.
 
     Attributes:
         slug: its name in links, folders and on the command line.
-        title: its name in the curriculum, a few words.
-        question: the one sentence the lesson answers.
-        origin: which notebook and which data it re-creates.
+        prose: its words: title, question, what is asked before the run, theory, the notebook's mistakes.
         revision: raised whenever equal knobs would give other numbers; part of a run's key.
         knobs: the model that declares them.
         presets: name → knobs; "Classroom" first.
@@ -122,9 +91,7 @@ class Lesson(Generic[K]):
         watched: the curve whose value stops being a number where a net diverges.
         dataset: name of the data set that these knobs need, or None.
         shrunk: the same knobs, small enough for a test.
-        predict: the question before the reveal.
-        hunt: the notebook's mistakes.
-        theory: Markdown with formulas.
+        outcome: given the facts of a run, a sentence that answers what was asked before it; None while it cannot.
         code: the functions and classes shown under "The code", in reading order.
         for_gpu: names of presets that take a GPU: on offer, but no part of the gallery, which is built without one.
         settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
@@ -135,9 +102,7 @@ class Lesson(Generic[K]):
     """
 
     slug: str
-    title: str
-    question: str
-    origin: str
+    prose: Prose
     revision: int
     knobs: type[K]
     presets: Mapping[str, K]
@@ -152,14 +117,27 @@ class Lesson(Generic[K]):
     watched: str
     dataset: Callable[[K], str | None]
     shrunk: Callable[[K], K]
-    predict: Prediction
-    hunt: Sequence[Mistake]
-    theory: str
+    outcome: Callable[[Facts], str | None]
     code: Sequence[Callable[..., Any]]
     for_gpu: Sequence[str] = ()
     settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
     axes: Callable[[K], Mapping[str, Axes]] = lambda knobs: {}
     repeats: str = "seed"
+
+    @property
+    def title(self) -> str:
+        """Its name in the curriculum, a few words."""
+        return self.prose.title
+
+    @property
+    def question(self) -> str:
+        """The one sentence that it answers."""
+        return self.prose.question
+
+    @property
+    def origin(self) -> str:
+        """Which notebook and which data it re-creates."""
+        return self.prose.origin
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""

@@ -22,7 +22,7 @@ LAYERS = [
     {"core.links", "core.lesson"},
     {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
     {"core.console", "core.device", "core.frames", "core.knob_text", "core.knobs", "core.nets", "core.places"}
-    | {"core.resources", "core.setup", "core.stats", "core.traces"},
+    | {"core.prose", "core.resources", "core.setup", "core.stats", "core.traces"},
 ]
 
 

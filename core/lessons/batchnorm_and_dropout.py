@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from core import data
+from core import data, prose
 from core.claims import Claim, in_order
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, finite
 from core.narrator import Diverges, Overfits, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.traces import Heatmap, Scatter, Violin
@@ -775,103 +775,6 @@ def reveal(found: Facts) -> str | None:
     return "Read correctly at the end: " + ", ".join(f"{name} {value:.1%}" for value, name in ranked) + "."
 
 
-HUNT = (
-    Mistake(
-        "Batch norm on the inputs “improves performance”",
-        (
-            "The assignment asks for *standard normalization* of the inputs: less the mean of the training set, over its spread. Read what the notebook does to X_train.",
-            "`X_train = X_train/255`. What are the mean and the spread of MNIST's pixels then? 0.13 and 0.31.",
-            'Run "Done right": “batch norm (inputs / 255)” is what the notebook had, “batch norm” the one that was asked for. Compare both with “batch norm on input too”.',
-        ),
-        "Its inputs are divided by 255, not standardised. On one channel batch norm is just that standardisation, with one "
-        "scale and one shift behind it. In a replica's first epoch the net with X / 255 got to 0.9596, the standardised one "
-        "to 0.9650, the one with input batch norm to 0.9655: what was taken for a gain of batch norm is a gain of scaling.",
-    ),
-    Mistake(
-        "“Learned” parameters that nothing has learned",
-        (
-            "The notebook prints `layer.weights` of each batch norm as its learned parameters: four arrays. How many of them does a gradient move?",
-            "γ and β start at 1 and 0 and are moved by the gradient. The other two are called moving_mean and moving_variance.",
-        ),
-        "Only γ and β are learned, two numbers for each channel. The moving mean and variance are averages over past batches, "
-        "kept for evaluation. The violins that the assignment asks for were never drawn; the fourth panel is them.",
-    ),
-    Mistake(
-        "“Training is much slower but generalization is better”",
-        (
-            "That is said of dropout. Look for the test accuracy with dropout alone, and for the seconds of an epoch.",
-            "91.89 % against 98.33 % with batch norm; 42 – 48 s an epoch against 52 – 63 s. And what would the plain net have got? It was never trained.",
-        ),
-        "After five epochs dropout has the *lowest* test accuracy of all, and its epochs were the shortest. What is slow is the "
-        "fall of the loss from epoch to epoch. Without a plain net beside them, nothing can be said about what dropout or "
-        "batch norm brings: here it is the first variant.",
-    ),
-    Mistake(
-        "A test loss far below the training loss",
-        (
-            "With dropout the notebook's last training loss is 0.5104 and its test loss 0.2790. Can a net be better on pictures it has never seen?",
-            "Keras prints the mean loss over an epoch, with dropout at work. Watch the thin and the thick line of dropout in the third panel.",
-        ),
-        "The first number is the loss of nets with half of their units missing, averaged over an epoch in which they still "
-        "improved; the second that of the whole net at its end. Judged alike, whole and at the same moment, training and test loss "
-        "lie close to each other.",
-    ),
-    Mistake(
-        "Both cures together do worse than one",
-        (
-            "“Both” has dropout *before* each batch norm. Batch norm keeps a running variance while half of the numbers are dropped and the others doubled. And in evaluation?",
-            "Find “both” in the panel of variances: which line do its dots lie on?",
-            "Turn the order to “batch norm, then dropout” and look again, at the dots and at the accuracy.",
-        ),
-        "Dropout at 0.5 doubles the variance of numbers with mean 0, so batch norm learns to expect twice of what it meets once "
-        "dropout is switched off: 2.08 – 2.17 times in the hidden layers of a replica. Li et al. call it variance shift; the remedy "
-        "is to drop behind the last batch norm. The notebook never looked, and saw but a lower accuracy.",
-    ),
-)
-
-THEORY = r"""
-**Batch norm.** For each channel, with the mean $\mu_B$ and the variance $\sigma_B^2$ of the batch (over all places of a map):
-
-$$
-\hat x = \frac{x - \mu_B}{\sqrt{\sigma_B^2 + \epsilon}}, \qquad y = \gamma \hat x + \beta .
-$$
-
-$\gamma$ and $\beta$ are learned. In evaluation running averages stand for $\mu_B$ and $\sigma_B^2$; nothing learns them.
-Each step keeps a share $k$ of the old average, so after $t$ steps $k^t$ of its start is left: at $k = 0.99$ it takes 460 steps
-to forget 99 %.
-
-**On one input channel** batch norm is $\gamma (x - \mu_B)/\sigma_B + \beta$, and $\mu_B, \sigma_B$ over 78,400 pixels hardly
-differ from those of the whole training set. It is standardisation with two numbers behind it that the next layer's weights
-could have made up for. Dividing by 255 is neither: it leaves a mean of 0.13 and a spread of 0.31.
-
-**Dropout** multiplies each number by $m/q$, where $m$ is 1 with probability $q = 1 - p$ and else 0. The mean stays, the
-variance does not:
-
-$$
-\operatorname{Var}\left(\frac{m x}{q}\right) = \frac{\operatorname{E}[x^2]}{q} - \operatorname{E}[x]^2
-= \operatorname{Var}(x) + \frac{1-q}{q}\operatorname{E}[x^2].
-$$
-
-With $\operatorname{E}[x] = 0$ that is $\operatorname{Var}(x)/q$: twice at $p = 0.5$.
-
-**Both: variance shift.** Where dropout comes first, batch norm's running variance is that of dropped numbers. In evaluation
-nothing is dropped, the variance met is half as large, and $\hat x$ comes out too small by $\sqrt 2$, layer upon layer.
-Dropout behind the last batch norm has no such effect.
-
-**Why does batch norm help?** Ioffe and Szegedy, who invented it, named *internal covariate shift*: that the inputs of a
-layer keep changing while it learns. That is contested. Santurkar et al. added noise behind batch norm, which makes the
-inputs shift again, and the nets trained as well as before; they see the gain in a smoother loss. No panel here decides it.
-
-**Co-adaptation** is what dropout was made against: units that are of use only together with certain others. It costs time,
-since every step trains another thinned net. Five epochs of 60,000 digits are too few for LeNet-5's 61,706 parameters to
-overfit, so here it has a price and nothing to cure.
-
-*Sources: notebook 001, problem 3; LeCun et al., “Gradient-based learning applied to document recognition”, 1998; Ioffe and
-Szegedy, “Batch normalization”, 2015; Srivastava et al., “Dropout”, JMLR 15, 2014; Santurkar et al., “How does batch
-normalization help optimization?”, 2018; Li et al., “Understanding the disharmony between dropout and batch normalization by
-variance shift”, CVPR 2019.*
-"""
-
 AT_THE_NOTEBOOKS: Mapping[str, Any] = {"examples": 60_000, "epochs": 5, "batch_size": 100, "learning_rate": 0.01, "keep": KERAS_KEEP}  # fmt: skip
 
 PRESETS: Mapping[str, NormKnobs] = {
@@ -886,9 +789,7 @@ PRESETS: Mapping[str, NormKnobs] = {
 
 LESSON = Lesson(
     slug="batchnorm-and-dropout",
-    title="Batch norm and dropout",
-    question="Batch norm, dropout, or both: which makes LeNet-5 read better?",
-    origin="notebook 001, problem 3 · MNIST",
+    prose=prose.of("batchnorm-and-dropout"),
     revision=2,
     knobs=NormKnobs,
     presets=PRESETS,
@@ -903,12 +804,6 @@ LESSON = Lesson(
     watched="test_loss",
     dataset=lambda knobs: knobs.dataset,
     shrunk=shrunk,
-    predict=Prediction(
-        "Which net will read most test pictures correctly?",
-        ("the plain one", "batch norm", "dropout", "both together"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(kind, train, LeNet, BatchNorm, SideBySide),
 )

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, model_validator
 
+from core import prose
 from core.claims import Claim
 from core.convnets import Chain, Conv, Count, Dense, LayerError, Row, account, by_layer, positions, read, total
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
 from core.traces import Scatter
 
@@ -599,97 +600,6 @@ def settings(knobs: CnnKnobs) -> Mapping[str, Any]:
     return {"nets": described, "batch_size": knobs.batch_size, "bytes_per_number": knobs.bytes_per_number}
 
 
-HUNT = (
-    Mistake(
-        "A picture of 3 × 27 × 27",
-        (
-            "The notebook's table starts with an input of 3 × 27 × 27. What does an 11 × 11 filter at stride 4 make of it?",
-            "(27 − 11) / 4 + 1 = 5. The next line of the table has 55.",
-        ),
-        "The picture is 227 wide: (227 − 11) / 4 + 1 = 55. The 224 of the paper does not divide: 54.25. Type "
-        "“conv 96 11x11 stride 4” with an input of 224 and read the sentence that you get.",
-    ),
-    Mistake(
-        "“Bias is included”: 62,369,152",
-        (
-            "The convolutions are counted as (11·11·3 + 1)·96. How are the dense layers counted?",
-            'Run the preset "As the notebook ran it" and subtract its AlexNet from the published one.',
-        ),
-        "9,192 are missing: 4096 + 4096 + 1000, the biases of the three dense layers. With them it is 62,378,344.",
-    ),
-    Mistake(
-        "VGG19 with 143,652,544 parameters",
-        ("Count one layer yourself: 64 filters of 3 × 3 over 3 channels, and what each of them adds.",),
-        "No bias is counted anywhere in this table: 14,696 are missing, one for each filter and each unit. torchvision's "
-        "VGG19 has 143,667,240.",
-    ),
-    Mistake(
-        "A column called “Parameters (Compute)”",
-        (
-            "Its first row says 1,728. How often is each of these weights used in one picture?",
-            "Compare the second and the third chart: which layers hold the parameters, and which multiply?",
-        ),
-        "A weight of a convolution is used at every position: 1,728 weights make 86.7 million multiplications. Dense "
-        "layers hold 86 % of VGG19's parameters and do 0.6 % of its multiplications. One column cannot be both.",
-    ),
-    Mistake(
-        "A proof “by induction”",
-        ("One layer, two layers, three layers, “it is easy to see”. Which step of an induction is absent?",),
-        "The inductive step. If $N-1$ layers see $F_{N-1}$ pixels, one more adds $F-1$, since its $F$ neighbours look one "
-        "pixel apart: $F_N=F_{N-1}+F-1$. With $F_1=F$ this gives $N(F-1)+1$. The result was right, 13 for three of 5 × 5.",
-    ),
-    Mistake(
-        "1.11 billion, and too many parameters",
-        (
-            "33,554,432 + 452,984,832 + 629,145,600: add them up and round.",
-            "Part d complains of the naive module's parameters. What had part c counted?",
-        ),
-        "The sum is 1,115,684,864, which rounds to 1.12 billion; and these are multiplications, not parameters. The "
-        "factor is 2.807.",
-    ),
-)
-
-THEORY = r"""
-**Size.** A window of side $k$ at stride $s$ over a map of side $n$ with padding $p$ fits
-
-$$
-n' = \frac{n+2p-k}{s}+1
-$$
-
-times. Where that is not whole, frameworks silently round down and the last rows and columns are never seen; here the
-word `floor` has to ask for it.
-
-**Parameters.** A convolution with $g$ groups has $c'\,\frac{c}{g}\,k^2$ weights and $c'$ biases. The side of the map
-does not occur: the same filter is used everywhere. A dense layer has $u\,c\,n^2$ weights, and the side occurs squared.
-
-**Multiplications.** Each weight of a convolution is used at each of the $n'^2$ positions, each weight of a dense layer
-once:
-
-$$
-\text{convolution: } n'^2\,c'\,\tfrac{c}{g}\,k^2 \qquad \text{dense: } u\,c\,n^2.
-$$
-
-So parameters gather where maps are small and dense, and multiplications where maps are large.
-
-**Receptive field.** If neighbours in a map are $j$ pixels of the picture apart, a layer with window $k$ and stride $s$
-sees $(k-1)\,j$ pixels more, and its own neighbours are $s\,j$ apart. For $N$ stacked convolutions of stride 1 the field
-is $F_N=F_{N-1}+(F-1)$ and $F_1=F$, hence $F_N=N(F-1)+1$. The stack has $N F^2$ weights for each pair of channels, the
-one large filter $(N(F-1)+1)^2$.
-
-**Groups, reductions, shortcuts.** Two groups halve a convolution's weights, since a filter reads half of the channels.
-An Inception module squeezes 256 channels to 128 or 32 by a $1\times1$ convolution before the costly $3\times3$ and
-$5\times5$. ResNet-44 has two counts: 658,586 with He et al.'s shortcut A, which only leaves out pixels and adds zeros;
-Keras's version has biases and two $1\times1$ projections, trains 662,826 and shows 665,994 with the running means and
-variances of its batch norms.
-
-**Memory.** Training keeps every activation of every picture until its gradient has been taken, $b\,A$ numbers for a
-batch of $b$, and the weights $P$ once; gradients and the optimizer's moments take another 1 to 3 times $P$. Activation
-functions are taken to work in place. Multiplications of batch norms, and additions of biases, are not counted.
-
-*Sources: Krizhevsky, Sutskever, Hinton 2012; Simonyan, Zisserman 2015; Szegedy et al. 2015; He et al. 2016; LeCun et
-al. 1998, whose LeNet-5 has fewer connections in its second convolution than the one here.*
-"""
-
 PRESETS: Mapping[str, CnnKnobs] = {
     "Classroom": CnnKnobs(),
     "As the notebook ran it": CnnKnobs(
@@ -705,9 +615,7 @@ PRESETS: Mapping[str, CnnKnobs] = {
 
 LESSON = Lesson(
     slug="cnn-arithmetic",
-    title="CNN arithmetic",
-    question="Where do a convolutional net's parameters sit, and where are its multiplications spent?",
-    origin="notebook 004, problem 3 · AlexNet, VGG19, Inception, ResNet-44",
+    prose=prose.of("cnn-arithmetic"),
     revision=1,
     knobs=CnnKnobs,
     presets=PRESETS,
@@ -722,13 +630,7 @@ LESSON = Lesson(
     watched="parameters",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "VGG19's three dense layers hold 86 % of its parameters. How many of its multiplications do they do?",
-        ("under 1 %", "about 10 %", "about half", "about 86 %"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, tally, positions, Conv, Dense),
     settings=settings,
 )

@@ -18,13 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 from torch.optim.lr_scheduler import MultiStepLR
 
-from core import data
+from core import data, prose
 from core.claims import Claim, resolves
 from core.cost import Cost
 from core.data import Dataset
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite, noted_sizes, sizes_of
+from core.lesson import Facts, Lesson, finite, noted_sizes, sizes_of
 from core.narrator import Diverges, Levels, Watch
 from core.nets import he, relu
 from core.panels import COLOURS, Panel, Switch, lines, png, reference
@@ -811,98 +811,6 @@ def reveal(found: Facts) -> str | None:
     return f"Misread at the end: {said}. After as many steps {ahead} of each picture did better by {abs(gain):.1%}; {sure}."
 
 
-HUNT = (
-    Mistake(
-        "“Batch augmentation” that takes M times as many steps",
-        (
-            "75, 139 and 286 seconds an epoch at M = 2, 4 and 8. What takes twice as long when M doubles?",
-            "Read `my_data_augmentation`: `np.repeat(x_train, repeats=m, axis=0)`. How long is an epoch now, in batches of 64?",
-            "Compare the dotted line by epoch and by steps.",
-        ),
-        "The set was made M times as long and shuffled; the batch stayed at 64. So a step never holds M views of one "
-        "picture, and an epoch has M times as many steps. Drawn by epoch, M = 8 has four times the updates of M = 2. In "
-        "the totals the order is another again: 156,300, 312,500 and 225,000 steps at M = 2, 4 and 8.",
-    ),
-    Mistake(
-        "Augmentation that never changes",
-        (
-            "When is `cutout` called: in each epoch, or before the first?",
-            "In the chart of views, watch the hole in the last column.",
-        ),
-        "Each copy got one hole before training began. Shift and mirror were drawn anew by the generator, the hole was "
-        "not: a net that sees a copy in a hundred epochs always sees it with the same part missing. The copies also "
-        "fill the memory M times, which is why M = 16 could not be run; views that are drawn on the way need none.",
-    ),
-    Mistake(
-        "A rate that was to fall, and never did",
-        (
-            "`lr_schedule` divides by ten after epoch 80. In which epoch did the baseline end?",
-            "What else sets the rate in each epoch, and who comes last?",
-        ),
-        "Early stopping with a patience of 20 ended the baseline at epoch 66, before the first decay; 0.001 was printed "
-        "throughout. ReduceLROnPlateau stood beside the schedule, which overwrites it in each epoch. The best error was "
-        "12.49 %, against 7.17 % in the paper. (The schedule itself is sound: its factors fall all the way.)",
-    ),
-    Mistake(
-        "A comparison without its zero",
-        (
-            "Which values of M were run with cutout? Which one is everything compared with?",
-            "Which set decided when to stop?",
-        ),
-        "No net with M = 1 and cutout was trained, and M = 32 is missing. The runs stopped at different epochs, by a look at "
-        "the test pictures, whose best error is then flattered.",
-    ),
-    Mistake(
-        "Holes of black",
-        ("Question 2 takes the mean off before training. Does question 3?", "Turn `fill` and look at the views."),
-        "Without the mean taken off, a 0 is black, a colour like others and an edge that the net can see. The paper cuts "
-        "after the mean is off, so that a hole is what the net reads as nothing.",
-    ),
-)
-
-THEORY = r"""
-**Cutout.** A square of side $\ell$ is hidden, its *centre* drawn evenly from all pixels. At the border the square is
-clipped. Along one side of $S$ pixels it covers $\ell - \tfrac{\ell^2}{4S}$ on average (for even $\ell\le S$), so the share hidden is
-
-$$
-\left(\frac{\ell}{S} - \frac{\ell^2}{4S^2}\right)^2 ,
-$$
-
-which is 11.5 % for $\ell=12$ and 19.1 % for $\ell=16$ on 32 pixels, and not $\ell^2/S^2$.
-
-**Batch augmentation.** A step takes $B$ pictures and draws $M$ views $T_j(x_i)$ of each:
-
-$$
-g = \frac{1}{MB}\sum_{i=1}^{B}\sum_{j=1}^{M}\nabla L\big(T_j(x_i)\big) .
-$$
-
-An epoch still has $n/B$ steps; each is $M$ times the work. It is the mean of $M$ gradients of $B$ views, which may be
-computed one after another, as long as no layer looks across the batch: batch norm does.
-
-**What it gains.** Split the variance of one view's gradient into what differs between pictures, $\sigma^2_x$, and what
-differs between views of one picture, $\sigma^2_T$. Then
-
-$$
-\underbrace{\frac{\sigma_x^2+\sigma_T^2}{B}}_{B\text{ pictures}}\;\ge\;
-\underbrace{\frac{\sigma_x^2}{B}+\frac{\sigma_T^2}{MB}}_{M\text{ views of each}}\;\ge\;
-\underbrace{\frac{\sigma_x^2+\sigma_T^2}{MB}}_{M B\text{ pictures}} .
-$$
-
-Views calm the gradient down to $\sigma_x^2/B$ and no further. What they do not need is more data to be read.
-
-**Steps, epochs, seconds.** At equal steps more views are calmer steps, which as a rule get farther. At equal *work* a
-step with $M$ views competes with $M$ plain steps; on hardware that is not full, a larger batch costs less than $M$ times the time, and
-there the method pays. On one core it costs $M$ times as much.
-
-**Residual nets.** A block gives $x + F(x)$. Depth is $6n+2$: one convolution, three stages of $n$ blocks with two
-convolutions each, one dense layer. Where maps get fewer pixels and there are more of them, He's option A leaves pixels out and
-adds maps of zeros, at no parameters; Keras' example projects with a $1\times1$ convolution.
-
-*Sources: notebook 004; DeVries, Taylor, "Improved regularization of convolutional neural networks with Cutout", 2017;
-Hoffer, Ben-Nun, Hubara, Giladi, Hoefler, Soudry, "Augment your batch: improving generalization through instance
-repetition", 2020; He, Zhang, Ren, Sun, "Deep residual learning for image recognition", 2016.*
-"""
-
 FULL = {"depth": 44, "shrink": 1, "examples": 50_000, "tests": 10_000, "epochs": 100, "batch_size": 64}
 PRESETS: Mapping[str, CutoutKnobs] = {
     "Classroom": CutoutKnobs(),
@@ -922,9 +830,7 @@ PRESETS: Mapping[str, CutoutKnobs] = {
 
 LESSON = Lesson(
     slug="cutout-and-batch-augmentation",
-    title="Cutout and batch augmentation",
-    question="Do several views of each picture in one step teach a net more than one?",
-    origin="notebook 004 · CIFAR-10",
+    prose=prose.of("cutout-and-batch-augmentation"),
     revision=2,
     knobs=CutoutKnobs,
     presets=PRESETS,
@@ -946,12 +852,6 @@ LESSON = Lesson(
     dataset=lambda knobs: knobs.dataset,
     shrunk=shrunk,
     settings=settings,
-    predict=Prediction(
-        "One net reads one view of each picture in a step, another four. After as many steps, which misreads fewer new pictures?",
-        ("the one with four views", "the one with one view", "no difference beyond chance"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, Learner, Pictures.views, Holes, ResNet),
 )

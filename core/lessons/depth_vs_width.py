@@ -15,11 +15,12 @@ import torch
 from pydantic import AfterValidator, model_validator
 from torch import Tensor
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, clip, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, finite
 from core.narrator import Diverges, Levels, Overfits, Watch
 from core.nets import INITS, Init, uniform
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, reference, spread
@@ -809,96 +810,6 @@ def reveal(found: Facts) -> str | None:
     return f"{line} Over the seeds, {'; '.join(verdicts)}." if verdicts else line
 
 
-HUNT = (
-    Mistake(
-        "An RMSE of 88,273 on a surface that lies within ±1,000",
-        (
-            "Notebook 000 prints the same five digits for every net, wide or deep. Take the root of 88,273.",
-            "Compare √88,273 = 297 with the dotted line of these charts.",
-        ),
-        "What is printed is the mean of squares, labelled as its root. The root, 297, is the spread of the target: every "
-        "net of notebook 000 predicts the mean. Nothing was learned, so nothing can be said about depth or width.",
-    ),
-    Mistake(
-        "Deep nets that “overfit”",
-        (
-            "How do the deep nets of notebook 000 start? Read `kernel_initializer`.",
-            "Set initialization to “zero” and watch the error. Which weights move?",
-        ),
-        "All kernels start at exactly zero. A unit's gradient is a product with the weights behind it, which are zero too: "
-        "no kernel ever moves, the output is a constant, and the test error is the variance of the target. A net that "
-        "cannot fit its training points does not overfit; it does not fit.",
-    ),
-    Mistake(
-        "Depth helps, or is it batch norm?",
-        (
-            "In notebooks 001 and 004, which nets have batch norm? Look where the layer is added.",
-            "Compare batch norm “deep nets only” with “none” and with “after activation”, all else equal.",
-        ),
-        "Nets of one hidden layer have none in any of the notebooks, deeper nets always do. On unscaled inputs, integers up to "
-        "±512, that alone decides a great deal. Scale inputs and targets and treat all nets alike, and depth still wins: "
-        "the conclusion stands, the experiment did not show it.",
-    ),
-    Mistake(
-        "The more nets, the slower",
-        (
-            "Notebook 001 plots the time of each net. Which object keeps the time, and when is it emptied?",
-            "`cb = TimingCallback()` stands before the loop; each fit appends to the same list, and sum(cb.logs) is plotted.",
-        ),
-        "One clock is never reset: each net's time includes all nets before it. Notebook 000 plots five times against four "
-        "points, and 004's depend on where each net happened to stop. Here each net has its own clock.",
-    ),
-    Mistake(
-        "The test set that trained along",
-        (
-            "Notebook 004 stops each net by `val_rmse` and reports its minimum. Which points are `validation_data`?",
-            "They are the test set. What does the smallest of many noisy numbers say about the next one?",
-        ),
-        "The same points choose the epoch and judge the result, so each figure is the luckiest of its run. With 20,000 points "
-        "the luck is small, but a test set that has been asked is one no more. This lesson stops by a validation set of its "
-        "own; turn “judge” to see the difference.",
-    ),
-    Mistake(
-        "A net of 400 units at 512, 284 for 288, and a formula with a hole",
-        (
-            "Compare the lists of widths with the lists behind the plots in notebooks 000 and 001.",
-            "Compare notebook 000's formula, sign by sign, with the Eggholder function.",
-        ),
-        "Notebook 001 trained 400 units and drew the point at 512; 000's axis has 284 for 32 + 256 and 512 for 64 + 128 + 256. And "
-        "its formula uses x₀ where x₁ belongs and has lost a square root: its second term swings with period 2π over a "
-        "square of side 1,024, which 100,000 samples cannot show to any net.",
-    ),
-)
-
-THEORY = r"""
-**What is learned.** The Eggholder function on $[-512,512]^2$,
-
-$$
-f(x_1,x_2) = -(x_2+47)\sin\sqrt{\left|\tfrac{x_1}{2}+x_2+47\right|} - x_1\sin\sqrt{\left|x_1-(x_2+47)\right|},
-$$
-
-has mean −4, standard deviation 298 and its minimum −959.64 at (512, 404.23). The noise of 0.3 is a millionth of the
-variance: what is left of the error is what the net cannot bend to.
-
-**Error beside the mean.** $R^2 = 1-\mathrm{MSE}/\mathrm{Var}(y)$ is 0 for a net that predicts the mean and 1 for a perfect
-one. An error without that line beside it says nothing: 297 looks like a number, and is $R^2=0$.
-
-**Why depth.** A ReLU net is piecewise linear. One layer of $m$ units folds the plane along $m$ straight lines that
-cross it from edge to edge, so every ridge it makes goes on for ever; a second layer folds what is folded already, and
-the number of pieces can grow like a power of the width with each layer. Eggholder's curved, crossing ridges are just
-what few long straight folds cannot make. Telgarsky (2016) has functions of $\Theta(k^3)$ layers of constant width that no
-net of $O(k)$ layers matches with fewer than $2^k$ units.
-
-**Parameters.** A net $2 - h_1 - \dots - h_L - 1$ has $\sum_l (h_{l-1}+1)\,h_l + h_L + 1$ weights and biases. With 512 units in
-one layer that is 2,049; as 128-128-64 it is 25,217. Equal units are not equal parameters, so both charts are drawn.
-
-**What is cut.** The notebooks allowed 2,000 epochs. Their presets here end after 60 or 200, when the order of the nets
-has long been settled; the knob goes to 2,000 for those who have the hour.
-
-*Sources: notebooks 000, 001 and 004; Telgarsky, "Benefits of depth in neural networks", 2016; Jamil & Yang, "A literature
-survey of benchmark functions", 2013.*
-"""
-
 NOTEBOOK_004 = {
     "architectures": ("all 143",), "samples": 100_000, "scale_targets": False, "scale_inputs": "none", "init": "glorot",
     "batch_norm": "deep nets only", "optimizer": "nadam", "learning_rate": 0.001, "batch_size": 1000, "epochs": 60,
@@ -949,9 +860,7 @@ PRESETS: Mapping[str, DepthKnobs] = {
 
 LESSON = Lesson(
     slug="depth-vs-width",
-    title="Depth versus width",
-    question="Does a deeper net need fewer units?",
-    origin="notebooks 000, 001 and 004 · Eggholder",
+    prose=prose.of("depth-vs-width"),
     revision=1,
     knobs=DepthKnobs,
     presets=PRESETS,
@@ -966,13 +875,7 @@ LESSON = Lesson(
     watched="test_rmse",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "With at most 512 units to spend, which net comes closest to the surface?",
-        ("one wide layer", "two layers", "three layers", "all the same"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(eggholder, Task, train, Assorted.epoch),
     settings=lambda knobs: {**knobs.model_dump(), "architectures": tuple(series(knobs))},
 )

@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Panel, Still, Switch, lines, reference
@@ -653,76 +654,6 @@ def reveal(found: Facts) -> str | None:
     return f"On average {kind}, by {abs(gain):.4f}; dropout was ahead on {helped:.0f} data sets: {verdict}."
 
 
-HUNT = (
-    Mistake(
-        "“Multiplying by the dropout rate when making test set predictions”",
-        (
-            "The notebook checks its rule on one example, a rate of 0.5. Which other number is 0.5 there?",
-            "Think of a rate of 0: nothing is ever dropped. What would the rule multiply every unit by?",
-            'Run the preset "As the text says". The dotted mean of the masks follows the points. Where is the net that is judged?',
-        ),
-        "A unit is present with probability 1 − p, so its mean is (1 − p) times its value: 0.8 at a rate of 0.2, not 0.2. "
-        "“Dividing by the dropout rate during training” is the same slip. Each layer is off by (1 − p)/p, which is 4 at "
-        "0.2 and 19 at 0.05, and four layers by 256 and 130,321. The training is sound; the wrong net is judged.",
-    ),
-    Mistake(
-        "Dropout “doesn't have the best training or validation set performance”",
-        (
-            "Compare the nets: how many units do the ones with dropout have, and how many the ones before them?",
-            "0.0355 and 0.0327 are worse than 0.0314. Of how many changes is that the effect?",
-            'Run "Done right": the same net, from the same start, on the same points, without dropout. It has 512 units: ten data sets with 1024 would take four times as long.',
-        ),
-        "Units went from 512 to 1024 *and* dropout came in. No net of 1024 units was trained without it, so the numbers "
-        "say nothing about dropout alone. The wide net that is missing is the dashed line here, and it overfits more.",
-    ),
-    Mistake(
-        "“The estimate is above the data in a few places; I suspect … the scaling adjustment”",
-        (
-            "Which of the three rules does the `Dropout` layer of Keras follow? Its documentation says: 1/(1 − rate).",
-            "Look at that rule in the chart: by what factor does it change the mean of a layer?",
-        ),
-        "Keras drops the inverted way, and that keeps the mean of each layer exactly: there is no adjustment left that "
-        "could lift the estimate. Behind a ReLU the mean over masks and the output without masks do differ a little, "
-        "and the claims measure by how much; but one net on one set of fifty noisy points is above some of them anyway.",
-    ),
-    Mistake(
-        "One data set, one start, one set of masks",
-        ("Look at the gain data set by data set: how much do they differ?", "How many data sets would the order of 0.0355, 0.0327 and 0.0314 survive?"),
-        "The notebook compares single runs whose differences, 0.001 to 0.004, are no larger than what another draw of the "
-        "fifty points does. Here both kinds of nets see the same data sets, and a paired test says what chance can do.",
-    ),
-)  # fmt: skip
-
-THEORY = r"""
-**The mask.** In a training step each unit is kept with probability $1-p$, for each example anew: $m_j\sim
-\mathrm{Bernoulli}(1-p)$. Kept units go on as $s\,m_j h_j$, and in evaluation all go on as $t\,h_j$. The mean that the
-next layer sees is the same in both only if
-
-$$
-s\,(1-p) = t .
-$$
-
-*Inverted* dropout takes $s=\tfrac{1}{1-p},\ t=1$ (Keras, PyTorch); the paper takes $s=1,\ t=1-p$. The notebook's text
-takes $s=1,\ t=p$, or $s=\tfrac1p,\ t=1$: then training and evaluation differ by $\tfrac{1-p}{p}$ in *each* layer, and
-by $\left(\tfrac{1-p}{p}\right)^{L}$ after $L$ of them. Only at $p=\tfrac12$ nobody notices.
-
-**What it does.** The scaled mask has mean 1 and variance $\tfrac{p}{1-p}$: a unit's work is multiplied by noise. For
-one linear layer under squared error, averaging over masks adds $\tfrac{p}{1-p}\sum_j w_j^2\,\overline{h_j^2}$ to the
-loss, a penalty on weights that lean on single units. So it learns more slowly, and noise is harder to learn by heart:
-early in a run dropout is behind, late it is ahead. Look at the lowest point of the curve without dropout, too: whoever
-stops there needs no dropout here.
-
-**An ensemble, nearly.** A net of $n$ units holds $2^n$ thinned nets that share weights. The whole net stands for their
-mean; exactly so for one linear layer, only nearly behind a ReLU, since $\mathbb E\,\mathrm{relu}(z)\ge\mathrm{relu}(\mathbb E\,z)$.
-
-**The band.** Drawing masks in evaluation too gives samples, and their spread may be read as uncertainty (Gal &
-Ghahramani 2016). It is the spread of the thinned nets, without the noise of the points, and its width follows $p$:
-turn the rate and the band widens while the data stay as they are. It is no 95 % interval by right.
-
-*Sources: notebook 002, section 0.4; Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way
-to prevent neural networks from overfitting", 2014; Gal, Ghahramani, "Dropout as a Bayesian approximation", 2016.*
-"""
-
 NOTEBOOK_SETTINGS = {"depth": 5, "where": "all but the last", "init": "normal 0.05", "epochs": 1000}
 PRESETS: Mapping[str, DropoutKnobs] = {
     "Classroom": DropoutKnobs(),
@@ -734,9 +665,7 @@ PRESETS: Mapping[str, DropoutKnobs] = {
 
 LESSON = Lesson(
     slug="dropout",
-    title="Dropout",
-    question="Does switching units off at random keep a net from learning noise by heart?",
-    origin="notebook 002 · Srivastava et al. 2014",
+    prose=prose.of("dropout"),
     revision=1,
     knobs=DropoutKnobs,
     presets=PRESETS,
@@ -752,12 +681,6 @@ LESSON = Lesson(
     watched="validation_mse",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "From the same start, one net trains whole, the other with a fifth of its units dropped in each step. Which errs less on new points?",
-        ("the one with dropout", "the whole one", "no difference beyond chance"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, scale_ratios, Look, Dropout),
 )

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson
 from core.narrator import Diverges, Levels, Reaches, Watch
 from core.nets import ACTIVATIONS, INITS, leaky_relu
 from core.panels import ALIVE, COLOURS, DASHES, DEAD, Panel, Still, Switch, lines, reference
@@ -524,68 +525,6 @@ def reveal(found: Facts) -> str | None:
     return f"{born:.0%} were dead at birth, before any training, and {collapsed:.0%} at the end."
 
 
-HUNT = (
-    Mistake(
-        "A thousand simulations that agree to three digits",
-        (
-            "Look at the losses in the notebook's log: 0.5760, 0.5771, 0.5762, 0.5767, 0.5765 … for 1000 “independent” nets.",
-            "Where is the model built: inside `simulation`'s loop, or before it?",
-        ),
-        "The model is built once and `fit` is called 1000 times on it. This is *one* net trained for 2,000 epochs and "
-        "counted 1000 times: the answer can only be near 0 % or near 100 %. It happened to be dead.",
-    ),
-    Mistake(
-        "A loss of 0.576, again and again",
-        ("What is the smallest loss that a constant can reach on |x|, for x uniform on ±√7?",),
-        "A constant does best with the mean, and then its loss is the variance: Var |x| = 7/12 = 0.583. The notebook's "
-        "0.576 is that number on its sample: the one dead net has learned the mean and can learn nothing else.",
-    ),
-    Mistake(
-        "Leaky ReLU “helped”: 0.2 % instead of 100 %",
-        (
-            "Again one net, fitted 1000 times. Its loss is 2·10⁻⁷: that one had learned the function.",
-            'Run the preset "Leaky, two epochs": 1000 nets that are really independent.',
-        ),
-        "With independent nets and the notebook's settings nine in ten meet its own test for collapse, var ≤ 10⁻³, "
-        "after 2 epochs. None of them is dead: their gradients are small, never zero. They are slow, and the variance "
-        "test cannot tell slow from dead.",
-    ),
-    Mistake(
-        "“Similar to what was shown in Lu et al.”",
-        ("Compare the settings: which initialization and which optimizer does the paper use?",),
-        "The notebook kept Keras's Glorot initialization and used SGD with momentum; the paper uses He and Adam. The "
-        "agreement is real all the same, for a reason worth knowing: death at birth depends on the *signs* of the "
-        "weights only, and every symmetric initialization draws them with the same coin.",
-    ),
-)
-
-THEORY = r"""
-**Dead, exactly.** A ReLU layer is dead when all of its units are off for every input of the domain. What comes after
-it sees a constant, so the net is a constant. And since $\mathrm{relu}'(z)=0$ for $z<0$, every gradient before that
-layer is *exactly* zero: no optimizer can move those weights again.
-
-**Why depth kills.** Follow one half-line of inputs, say $x>0$ with zero biases. Along it each layer's output is a
-fixed direction times $x$, and each unit of the next layer is on with probability $\tfrac12$. With $w$ units, all are
-off with probability $2^{-w}$, so that half-line is still alive after $L$ layers with probability $(1-2^{-w})^{L}$.
-A net is dead when both half-lines are; hence
-
-$$
-P(\text{dead}) \;\le\; 1-(1-2^{-w})^{L} \;\longrightarrow\; 1 \quad (L\to\infty).
-$$
-
-For $w=2$ and $L=9$ the bound is 92.5 %. For $w=10$ it is 0.9 %: width saves.
-
-**Why the initialization's scale does not matter.** Multiplying all weights by a positive number flips no sign. He,
-Glorot and orthogonal nets therefore die alike. *Randomized asymmetric initialization* draws one weight of each unit
-from Beta(2, 1), which is positive, so that a unit is on more often than off.
-
-**How death is decided here.** By structure: the derivative of each unit with respect to $x$ is carried forward
-exactly, and a layer counts as dead when all of its derivatives are exactly zero at all 257 points of the interval.
-A threshold on the variance of the output would also catch nets that are alive but flat.
-
-*Source: Lu, Shin, Su, Karniadakis, "Dying ReLU and initialization: theory and numerical examples", 2019.*
-"""
-
 PAPER = {"depth": 9, "width": 2, "nets": 1000, "epochs": 20}
 NOTEBOOK_SETTINGS = {
     "depth": 10,
@@ -606,9 +545,7 @@ PRESETS: Mapping[str, ReluKnobs] = {
 
 LESSON = Lesson(
     slug="dying-relu",
-    title="Dying ReLU",
-    question="Why do narrow, deep ReLU nets die before they learn anything?",
-    origin="notebook 001 · Lu et al. 2019",
+    prose=prose.of("dying-relu"),
     revision=1,
     knobs=ReluKnobs,
     presets=PRESETS,
@@ -624,12 +561,6 @@ LESSON = Lesson(
     watched="median_loss",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "Of nets with nine hidden layers of two ReLU units, how many are dead before training begins?",
-        ("hardly any", "about a third", "about two thirds", "nearly nine in ten"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, Look, Fleet.backward),
 )

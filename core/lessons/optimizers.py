@@ -17,12 +17,12 @@ import torch
 from pydantic import model_validator
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, NAdam, Optimizer, RMSprop
 
-from core import data
+from core import data, prose
 from core.claims import Claim, resolves
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite, noted_sizes, sizes_of
+from core.lesson import Facts, Lesson, finite, noted_sizes, sizes_of
 from core.narrator import Diverges, Watch
 from core.nets import INITS, relu
 from core.panels import COLOURS, Panel, Still, Switch, lines, reference
@@ -809,86 +809,6 @@ def reveal(found: Facts) -> str | None:
     return f"{best} came first with {accuracy[best]:.1%} and {worst} last with {accuracy[worst]:.1%}: {gap:.1f} pp between them."
 
 
-HUNT = (
-    Mistake(
-        "“AdaGrad achieved the smallest loss”, and AdaDelta by far the largest",
-        (
-            "The optimizers are called by their names alone. At which learning rate does each of them run?",
-            "Keras' AdaDelta has a default of 0.001. The paper's rule has no rate at all.",
-            "Look at one epoch at both rates, and at the search: how wide is each optimizer's range of good rates?",
-        ),
-        "What is compared are the defaults of one library. AdaDelta's rule already sets the length of its step, and Keras "
-        "takes a thousandth of it; its documentation says to use 1.0 to match the paper. AdaGrad at 0.001 is slow, too. "
-        "With a rate for each, chosen on a validation split, little is left between them.",
-    ),
-    Mistake(
-        "The loss begins near 27, where guessing among ten classes costs 2.3",
-        (
-            "`kernel_regularizer='l2'` is λ = 0.01. What is added to the loss?",
-            "Σw² of 3072×1000 and 1000×1000 weights from Glorot's initialization: about 2,509. Times λ?",
-            "AdaDelta is last by loss. Where is it by accuracy?",
-        ),
-        "25.1 of it is penalty. An optimizer that shrinks the weights quickly has the smaller loss, whatever it classifies: "
-        "AdaDelta, the worst by loss with 4.69, is the second best by accuracy with 45.1 %. Cross-entropy and penalty have "
-        "to be told apart.",
-    ),
-    Mistake(
-        "With dropout every loss is larger, so dropout hurts",
-        (
-            "When is the training loss of an epoch computed, and with which units?",
-            "Train with dropout here and compare the printed loss with the one of the whole net.",
-        ),
-        "Keras prints the mean over the epoch's steps with units missing; that of a net without dropout has them all. The "
-        "two are no measure of the same thing. And λ = 0.01 with dropout on top underfits: both hold the net back. There "
-        "was no validation split, one run each, and no plain SGD to compare with.",
-    ),
-    Mistake(
-        "“RMSProp … E[g_t]²”, and “root mean squared error of gradients”",
-        (
-            "Take gradients of +1 and −1 in turn. What is the square of their mean, and what the mean of their squares?",
-            "Which of the two may stand below a fraction bar?",
-        ),
-        "RMSProp keeps a running mean of g², not the square of a mean of g: for gradients that change sign the second is "
-        "about 0, and the step would explode. Nothing in it is an error of anything, and Adam's v is an uncentred second "
-        "moment rather than a variance. The rules here give the updates of torch.optim to rounding.",
-    ),
-)
-
-THEORY = r"""
-With the gradient $g_t$ and the learning rate $\eta$, all of them elementwise, $\theta_{t+1}=\theta_t-\eta\,\Delta_t$:
-
-| rule | $\Delta_t$ |
-|---|---|
-| SGD | $g_t$ |
-| momentum | $m_t = 0.9\,m_{t-1}+g_t$ |
-| Nesterov | $g_t + 0.9\,m_t$ |
-| AdaGrad | $g_t/(\sqrt{G_t}+\epsilon)$ with $G_t=G_{t-1}+g_t^2$ |
-| RMSProp | $g_t/(\sqrt{v_t}+\epsilon)$ with $v_t=0.9\,v_{t-1}+0.1\,g_t^2$ |
-| AdaDelta | $\sqrt{u_{t-1}+\epsilon}\,/\sqrt{v_t+\epsilon}\;g_t$ with $u$ the running mean of $\Delta^2$ |
-| Adam | $\hat m_t/(\sqrt{\hat v_t}+\epsilon)$ with $\hat m_t=m_t/(1-\beta_1^t)$, $\hat v_t=v_t/(1-\beta_2^t)$ |
-| Nadam | Adam with $\hat m$ looked up one step ahead |
-| AdamW | Adam, and besides $\theta\leftarrow(1-2\eta\lambda)\,\theta$ |
-
-**A rate means something else in each.** In SGD $\eta$ has the unit of $\theta$ over $g$. In Adam and RMSProp
-$|\Delta_t|\approx 1$, so $\eta$ *is* the length of a step. In AdaDelta $\Delta_t$ already has the unit of $\theta$, and
-$\eta=1$ is the rule. One number for all of them compares nothing; a comparison tunes $\eta$ for each, on examples that
-are neither learned from nor tested on.
-
-**The penalty.** With $L = \mathrm{CE} + \lambda\sum w^2$ the gradient gains $2\lambda w$. An adaptive rule then divides it
-by $\sqrt{v}$ as well, so that weights with large gradients are shrunk less; AdamW takes the shrinking out of the
-gradient (Loshchilov & Hutter 2019). At the start $\sum w^2\approx\sum_l 2\,n_l n_{l+1}/(n_l+n_{l+1})$ after Glorot, for
-the notebook's net 2,509, times 0.01 is 25.1, beside a cross-entropy of $\ln 10 = 2.3$.
-
-**The landscapes.** In a ravine SGD is held by the steep side: it diverges from $\eta=2/\kappa$ on, where $\kappa$ is the
-largest curvature. Momentum adds up along the floor.
-Rules that divide by $\sqrt v$ go at the same pace in both directions. On a saddle the slope along $y$ is tiny at first,
-and dividing by it helps. In Eggholder each goes to the bottom of some valley, and which one is chance.
-
-*Sources: notebook 004, problem 1; Duchi et al. 2011; Zeiler 2012; Kingma & Ba 2015; Dozat 2016; Loshchilov & Hutter
-2019; Wilson et al. 2017 (a VGG net on CIFAR-10: SGD 7.65 ± 0.14 % error, the best adaptive rule 9.60 ± 0.19 %); Choi et
-al. 2019; Schmidt et al. 2021.*
-"""
-
 PRESETS: Mapping[str, OptimizerKnobs] = {
     "Classroom": OptimizerKnobs(),
     "As the notebook ran it": OptimizerKnobs(optimizers=ADAPTIVE, rates="notebook", l2=0.01, dropout="both", width=1000, examples=40_000, epochs=200, batch_size=128, dataset="cifar10"),
@@ -901,9 +821,7 @@ PRESETS: Mapping[str, OptimizerKnobs] = {
 
 LESSON = Lesson(
     slug="optimizers",
-    title="Optimizers",
-    question="Which optimizer is best, and is it still when each has its own learning rate?",
-    origin="notebook 004 · CIFAR-10, FashionMNIST; subsets of them",
+    prose=prose.of("optimizers"),
     revision=1,
     knobs=OptimizerKnobs,
     presets=PRESETS,
@@ -919,13 +837,7 @@ LESSON = Lesson(
     watched="cross_entropy",
     dataset=lambda knobs: None if knobs.dataset == "digits" else knobs.dataset,
     shrunk=shrunk,
-    predict=Prediction(
-        "Each optimizer gets the best of ten learning rates. How far is the worst behind the best on new pictures?",
-        ("less than 5 percentage points", "5 to 20", "more than 20"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, SideBySide, walk, *dict.fromkeys(RULES.values())),
     settings=settings,
 )

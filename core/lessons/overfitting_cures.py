@@ -12,11 +12,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
@@ -864,99 +865,6 @@ def reveal(found: Facts) -> str | None:
     return f"The lowest error on new points has {best}: {known[best]:+.0%} against the big net. {tail}"
 
 
-HUNT = (
-    Mistake(
-        "Five hundred epochs that were a hundred",
-        (
-            "The text over the table says that its third row averages models with “500 epochs of training”.",
-            "Find the call that fits them: what does `num_epochs` say?",
-        ),
-        "`fit_model_ex1(…, num_epochs = 100)`. The members trained for 100 epochs, not 500; by 500 they would have "
-        "overfitted, as the chart of errors shows.",
-    ),
-    Mistake(
-        "An ensemble that is cured already",
-        (
-            "The table shows 0.0314 for the big net and 0.0271 for the ensemble. Is all of that due to averaging?",
-            "Compare the row above it: the mean of the same ten nets, 0.0280, and how they were trained.",
-            "In the chart “What averaging gains”: how large is the ambiguity, which is all that averaging can gain?",
-        ),
-        "The members are stopped early, so the ensemble is two cures at once. Of its 0.0043 over the big net 0.0034 "
-        "stand in the row above already; averaging adds the ambiguity, 0.0009. This lesson builds it as the notebook "
-        "did, and prints the ambiguity so that the two can be told apart.",
-    ),
-    Mistake(
-        "The points that choose are the points that judge",
-        (
-            "How was epoch 100 found? By looking at the validation curve.",
-            "Which points give the `val_mse` of the table? Set “validation points” to 10 and compare validation with test error.",
-        ),
-        "One validation set picked the moment to stop and then scored the stopped nets. The lowest of many noisy errors "
-        "is too low on average: with 10 validation points, 80 data sets of this lesson (eight seeds) gave stopped nets a "
-        "validation error of 0.022 where new points gave 0.030. With the notebook's 10,000 points that hardly shows. "
-        "Here errors on new points are scored apart.",
-    ),
-    Mistake(
-        "0.0314 against 0.0302, from one data set",
-        (
-            "The table says that the smaller net is better than the big one. By how much would another 50 points change that?",
-            "Look at the dots of “smaller net” in “Better than the big net?”: are all on one side of zero?",
-        ),
-        "One data set, one start. Over several data sets the difference between full and half width changes sign: its "
-        "spread is larger than itself. The notebook's 0.0011 is no evidence that a smaller net helps.",
-    ),
-    Mistake(
-        "“Almost equivalent to L2 regularization”",
-        (
-            "For which loss is that proved? What is assumed about the start and the step?",
-            "In “Is early stopping L2?”: the cosine stays near 1. And the other line?",
-        ),
-        "The proof is for a quadratic loss and gradient descent from zero. Even there the weights agree in direction "
-        "(cosine over 0.99) and differ in length by up to 30 %: similar, not equivalent. A deep net under Adam is "
-        "neither quadratic nor started at zero.",
-    ),
-)
-
-THEORY = r"""
-**Overfitting.** With more weights than points a net can pass close to every point, noise and all. The error on new
-points is $\mathbb{E}(\hat f - f)^2 + \sigma^2$: the second term is the noise and stays whatever we do; the first
-falls while the net learns the curve and rises when it learns the noise.
-
-**The ambiguity identity.** For an ensemble $\bar f=\frac1M\sum_i f_i$ and any target $y$, at every point
-
-$$
-(\bar f-y)^2 \;=\; \frac1M\sum_i (f_i-y)^2 \;-\; \frac1M\sum_i (f_i-\bar f)^2 ,
-$$
-
-since $f_i - y = (f_i-\bar f) + (\bar f - y)$ and the mixed terms cancel in the mean. The last sum, the *ambiguity*,
-is a variance: averaging never does worse than the *mean* member (the *best* member may still win), and it gains
-exactly as much as the members disagree.
-
-**Early stopping and L2.** Take a loss with Hessian eigenvalues $\lambda_i$ and its minimum at $w^*$. Along each
-eigenvector gradient descent from zero and L2 with strength $\alpha$ reach
-
-$$
-w_i^{(\tau)} = \bigl(1-(1-\eta\lambda_i)^\tau\bigr)\,w_i^* , \qquad w_i^{\alpha} = \frac{\lambda_i}{\lambda_i+\alpha}\,w_i^* .
-$$
-
-With $\alpha = 1/(\eta\tau)$ and $s=\eta\lambda_i\tau$ these are $1-e^{-s}$ (small steps) and $s/(1+s)$: both go from 0
-to 1, and their ratio stays between 1 and $R = 1.30$. Kantorovich's inequality then bounds the angle,
-$\cos \ge 2\sqrt{R}/(1+R) = 0.99$, on *every* quadratic problem, while the lengths differ by up to 30 %.
-
-**Weight decay** here is AdamW's: every step multiplies all weights by $1-\eta\lambda$, apart from the gradient. In
-Adam an L2 term in the loss would be divided by the gradient's size and pull on all weights about equally.
-
-**Dropout** makes outputs noisy in training. In a regression with one input and fifty points that noise costs more
-than it cures: the notebook's two dropout nets were no better than its big net either.
-
-**More than chance?** For each data set we take the error of a cure relative to the big net's *on that data set*: what
-all nets suffer from a bad draw cancels. The verdict compares the mean $\bar d$ of these differences with their standard
-deviation $s_d$: a difference counts where $|\bar d| > s_d$.
-
-*Sources: Krogh & Vedelsby, "Neural network ensembles, cross validation, and active learning", 1995; Goodfellow,
-Bengio & Courville, "Deep Learning", 2016, §7.8; Loshchilov & Hutter, "Decoupled weight decay regularization", 2019.*
-"""
-
 PRESETS: Mapping[str, CureKnobs] = {
     "Classroom": CureKnobs(),
     "As the notebook ran it": CureKnobs(
@@ -976,9 +884,7 @@ PRESETS: Mapping[str, CureKnobs] = {
 
 LESSON = Lesson(
     slug="overfitting-cures",
-    title="Cures for overfitting",
-    question="Which cure for overfitting helps by more than chance?",
-    origin="notebook 002 · Krogh & Vedelsby 1995",
+    prose=prose.of("overfitting-cures"),
     revision=2,
     knobs=CureKnobs,
     presets=PRESETS,
@@ -994,12 +900,6 @@ LESSON = Lesson(
     watched="train_mse",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "Which cure brings the error on new points down the most?",
-        ("half the width", "early stopping", "an ensemble", "weight decay", "dropout"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, Kind, ambiguity, early_stopping_and_l2),
 )

@@ -13,11 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson
 from core.narrator import Levels, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.traces import Scatter, Violin
@@ -637,92 +638,6 @@ def reveal(found: Facts) -> str | None:
     )
 
 
-HUNT = (
-    Mistake(
-        "An accuracy that can be read off before any training",
-        (
-            "The notebook reports 0.538. Count the positive points among its 1,000 test points.",
-            "Labels are made by `1 if x1 > x2 else 0`, predictions by `np.sign`. Which values can each of them take?",
-            "Turn labels from “0/1” to “−1/+1” and run again.",
-        ),
-        "A prediction is −1 or +1, a label 0 or 1: a negative point can never count as correct, whatever the weights. "
-        "Exactly 538 of its 1,000 test points are positive, and 0.538 is what weights get that call everything positive. "
-        "The first training set of the preset is the notebook's own, drawn again from its seed.",
-    ),
-    Mistake(
-        "Weights that never come to rest",
-        (
-            "Look at “Points that still pull”. With correct labels the perceptron goes to 0. And here?",
-            "The update is η (y − sign(w·x)) x. What is y − sign(w·x) for a negative that is classified correctly?",
-        ),
-        "With y = 0 the error is +1 or −1 and never 0: every negative point moves the weights for ever. One that is "
-        "*correctly* on the negative side has error 0 − (−1) = +1 and is pulled to the positive side.",
-    ),
-    Mistake(
-        "Two programs, one result",
-        (
-            "Run “The notebook's program, same start”: how far do the two curves part?",
-            "When does the hinge branch run? It asks for `y_error == 0 and total_loss > 0`.",
-            "total_loss is max(0, 1 − sign(w·x)). What is it where sign(w·x) equals y?",
-        ),
-        "The loss is taken of sign(w·x), not of y w·x, so there is no margin in it. It is above 0 only where the sign is "
-        "not +1, and then a label of 0 or 1 is not met: error 0 and loss above 0 exclude each other (but for w·x = 0 "
-        "exactly, where the step is 0). The notebook's hinge *is* its perceptron. Putting the labels right is not enough "
-        "either: then the branch runs for every correctly classified negative, which pulls for ever.",
-    ),
-    Mistake(
-        "0.538 against 0.505",
-        (
-            "Each program drew weights of its own to start from. Run the preset and look at the violins.",
-            "How much does the difference vary from one training set to the next?",
-        ),
-        "Two runs of one and the same program, from two random starts. With the notebook's settings a new start moves "
-        "the accuracy by some ten points, so one run of each says nothing about the two losses. It takes many training "
-        "sets, the same for both rules, and the spread of the difference beside its mean.",
-    ),
-    Mistake(
-        "“You obtain better accuracy with the hinge-loss”",
-        (
-            "Put that sentence beside the two printed numbers.",
-            "Run “The notebook's settings, labels right”, then “Done right”: does either bear it out?",
-        ),
-        "Its own numbers say the opposite, 0.505 < 0.538. Done correctly at its rate and its 100 epochs, hinge is about "
-        "ten points *worse*, since its weights are still too short. With ten times the rate and ten times the epochs the "
-        "means are equal; what remains of the claim is a smaller spread and a shorter tail.",
-    ),
-)
-
-THEORY = r"""
-**One loss, two rules.** For a label $y\in\{-1,+1\}$ and $L=\max(0,\;a-y\,w\cdot x)$ a step of gradient descent on one
-point is
-
-$$
-w \;\leftarrow\; w+\eta\,y\,x \quad\text{if } y\,w\cdot x\le a,\qquad\text{otherwise } w \text{ stays.}
-$$
-
-$a=0$ is the perceptron: it learns from mistakes only. $a=1$ is hinge: a point that is right by less than the margin
-pulls as well.
-
-**The perceptron stops.** Let all points have length at most $R$, and let some unit vector $u$ separate them with
-$y\,u\cdot x\ge\gamma>0$. From $w=0$ it makes at most $(R/\gamma)^2$ mistakes, whatever their order (Novikoff). Then it
-stands still, at *any* line that separates the twenty points, be it close to one of them.
-
-**Hinge goes on.** It is content only when every point is beyond its margin, $y\,w\cdot x\ge 1$: the weights must grow to
-$\lVert w\rVert\ge 1/\gamma$. The steps that do it come from the points nearest to the line, and turn it away from them.
-That is why its final lines lie closer together, and why it takes long: with twenty random points $\gamma$ is small.
-
-**Rate and margin are one knob.** Divide the rule by $\eta$: $v=w/\eta$ moves by $y\,x$ where $y\,v\cdot x\le a/\eta$.
-Only $a/\eta$ and the start $w_0/\eta$ matter. From $w_0=0$ the perceptron classifies alike at every rate; and hinge at
-a very large rate is a perceptron, at a small one it has far to go. A start away from 0 must be unlearned first, by both
-rules, which takes some $\lVert w_0\rVert/\eta$ steps.
-
-**A difference and its error.** Both rules see the same sets, so the difference is taken set by set. With standard
-deviation $s$ over $n$ sets its mean has the standard error $s/\sqrt n$; a mean within two of these is no real difference.
-
-*Sources: notebook 001, problem 1; Rosenblatt, "The perceptron", 1958; Novikoff, "On convergence proofs on
-perceptrons", 1962.*
-"""
-
 NOTEBOOK_SETTINGS: Mapping[str, Any] = {
     "learning_rate": NOTEBOOK_RATE,
     "epochs": NOTEBOOK_EPOCHS,
@@ -739,9 +654,7 @@ PRESETS: Mapping[str, PerceptronKnobs] = {
 
 LESSON = Lesson(
     slug="perceptron-and-hinge",
-    title="Perceptron and hinge",
-    question="Is hinge loss better than the perceptron?",
-    origin="notebook 001 · random points of the unit square",
+    prose=prose.of("perceptron-and-hinge"),
     revision=1,
     knobs=PerceptronKnobs,
     presets=PRESETS,
@@ -760,12 +673,6 @@ LESSON = Lesson(
     watched="test_accuracy",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "Twenty training points, drawn again and again: which rule ends with the better test accuracy?",
-        ("the perceptron", "hinge", "about equal, hinge steadier", "about equal, the perceptron steadier"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(draw, label, pull, notebook_pull, train, Look),
 )

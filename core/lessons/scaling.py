@@ -12,11 +12,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction, finite
+from core.lesson import Facts, Lesson, finite
 from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
 from core.resources import cores
@@ -682,95 +683,6 @@ def reveal(found: Facts) -> str | None:
     return None if model is None else f"By the model {2 * model:.2f} times; nothing was measured on two workers."
 
 
-HUNT = (
-    Mistake(
-        "“Not doable due to GCP limits”",
-        (
-            "What does one need for a speed-up? Two times, and their ratio. Of which machine?",
-            "A worker is a process, and gradients can travel within a machine. How many cores has the one you sit at?",
-            "Look at the marks of this run: which of them needed a cloud?",
-        ),
-        "The problem, strong and weak scaling by `tf.distribute.Strategy`, was left out, and no number of it exists. It "
-        "takes several workers, not several GPUs: with processes on the cores of any laptop the equal gradients and both "
-        "efficiencies can be measured, as here. What cannot be measured there is modelled, and called so. The preset "
-        "“As the notebook ran it” is what the problem's title asks for, with the batch of the notebook's first problem.",
-    ),
-    Mistake(
-        "“Within a layer, as the number of neurons increases, the training time increases”",
-        (
-            "Notebook 000 took 370.7, 363.4, 363.2, 363.4 and 366.1 s for 32 to 512 units. Is that a trend?",
-            "Its chart starts at 64 units. What is missing, and what would it have done to the curve?",
-            "How far apart are two turns of the same setting under The stopwatch?",
-        ),
-        "The longest time, of the smallest net, is left out of the chart. The other four are single measurements that "
-        "differ by 1 %, without a word on their spread. Here the first step of each turn is thrown away, settings take "
-        "turns, and medians stand beside the middle half of the turns.",
-    ),
-    Mistake(
-        "Times that only ever grow (notebook 001)",
-        (
-            "Find the `TimingCallback`. When is its list of times emptied?",
-            "One object is made, before the first net. What does the sum of its list hold after the third?",
-        ),
-        "`logs` is filled at the end of every epoch and never cleared, and as far as the scan shows one callback serves "
-        "all nets: each net's time then includes that of all before it. A speed-up by that clock would show that "
-        "whatever runs last is slowest.",
-    ),
-    Mistake(
-        "“Close to 30 minutes on 2 NVIDIA P100s” (notebook 000)",
-        (
-            "Compare with the times it prints: the longest of them is 1,017 s.",
-            "Look for a line that would share a batch between two GPUs. What does `fit` do without one?",
-        ),
-        "The longest time that it prints is 17 minutes. And two GPUs are not twice as quick by being there: the code as "
-        "printed has no distribution strategy, and without one Keras trains on a single device. The efficiency of the "
-        "pair would have shown that at once.",
-    ),
-)  # fmt: skip
-
-THEORY = r"""
-**Strong scaling** fixes the work. With $T_N$ the time of a step on $N$ workers, the speed-up is $S=T_1/T_N$ and the
-efficiency $E=T_1/(N\,T_N)$. If a share $s$ of one worker's time cannot be split (Amdahl),
-
-$$
-S\le\frac{1}{s+(1-s)/N}<\frac1s .
-$$
-
-**Weak scaling** fixes the work of each worker: $E=T_1/T_N$. With $s$ the serial share *of the parallel run*
-(Gustafson), the scaled speed-up is $S=s+(1-s)\,N$. Both laws say the same of different questions.
-
-**Data parallelism.** The gradient of a batch is the mean over its examples. Each worker computes the sum over its
-shard, divided by the size of the whole batch, and an all-reduce adds these up: equal to the full batch's gradient up to
-rounding. Averaging the workers' *means* is the same for equal shards only, and batch norm breaks it, since it looks at
-one shard alone.
-
-**What it costs.** A ring all-reduce of $M$ bytes goes round twice, with $N-1$ messages of $M/N$ bytes each time. With
-$\alpha$ seconds for a message and $\beta$ bytes a second
-
-$$
-T_N=\underbrace{c(B/N)}_{\text{compute}}+\underbrace{t_s}_{\text{serial}}+\underbrace{2(N-1)\,\alpha}_{\text{latency}}
-+\underbrace{2\,\tfrac{N-1}{N}\,\tfrac M\beta}_{\text{bandwidth}} .
-$$
-
-Compute shrinks, the part of bandwidth soon stays at $2M/\beta$, that of latency grows: beyond some $N$ a step gets
-*slower*. Here $c$ is timed for each shard on one worker alone, $t_s$ on one worker, $\alpha$ and $\beta$ on bare
-all-reduces of a small and a large message. Small shards also compute less efficiently, which $c$ includes. The serial
-part is the update, which every worker does, and examples that all of them compute again, as many as the knob says.
-Real libraries start to send while they still compute; this lesson does not.
-
-**What it means for learning.** A step on a batch $k$ times as large is less noisy but no longer, so a pass has $k$
-times fewer of them. Goyal et al. multiply the learning rate by $k$ and reach it gradually over the first five epochs:
-ResNet-50 in an hour, batch 8,192, 256 GPUs, with an efficiency of about 90 % from 8 to 256 GPUs.
-
-**How it is timed.** Workers are processes with one thread each, on this machine. One step goes unmeasured before each
-turn; settings take turns, there and back; ratios are taken within a turn, and medians over the turns. Batches lie
-ready: no data loading is timed. Whatever else the machine does costs efficiency, since with all cores at work there is
-no idle one for it.
-
-*Sources: notebook 004, problem 2 (left out); Amdahl 1967; Gustafson 1988; Goyal et al., "Accurate, large minibatch
-SGD", 2017, arXiv 1706.02677.*
-"""
-
 PRESETS: Mapping[str, ScalingKnobs] = {
     "Classroom": ScalingKnobs(),
     "As the notebook ran it": ScalingKnobs(workers=8, serial_fraction=0.0, global_batch=128),
@@ -781,9 +693,7 @@ PRESETS: Mapping[str, ScalingKnobs] = {
 
 LESSON = Lesson(
     slug="scaling",
-    title="Strong and weak scaling",
-    question="How much quicker is training with more workers, and what eats the rest?",
-    origin="notebook 004, problem 2 (left out there) · torch.distributed",
+    prose=prose.of("scaling"),
     revision=1,
     knobs=ScalingKnobs,
     presets=PRESETS,
@@ -802,13 +712,7 @@ LESSON = Lesson(
     watched="loss",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "Two workers share each batch, half for each. How many times as quick is a step?",
-        ("twice", "between 1.5 and 2 times", "less than 1.5 times"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, Worker, Clock),
     settings=taken_home,
 )

@@ -13,11 +13,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson
 from core.narrator import Diverges, Levels, Watch
 from core.nets import ACTIVATIONS, INITS, Init, normal
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
@@ -750,83 +751,6 @@ def reveal(found: Facts) -> str | None:
     return f"In the nets of {depth} layers it was {ratio:.1e} of the last layer's{each}."
 
 
-HUNT = (
-    Mistake(
-        "Fifteen layers fail, and the notebook ends with “Why?”",
-        (
-            "Divide each of its gradients by the one of the next layer: how much do the factors differ?",
-            "How large is √(32 · 0.05² / 2)? 32 is the width, 0.05 the spread of Keras' RandomNormal.",
-            'Run "Done right": the same depths and deeper ones, from another start.',
-        ),
-        "The cause is the spread of the initial weights, not the depth. The notebook's own numbers give 0.191 per layer "
-        "from end to end, where a layer of 32 ReLU units drawn from N(0, 0.05²) makes 0.2; depth only says how often "
-        "it is multiplied. He's spread of 0.25 makes the factor 1, and nets of 15, 30 and 50 layers learn.",
-    ),
-    Mistake(
-        "13 layers “not too bad”, 14 “definitely worse”, 15 “totally failed”",
-        (
-            "How many nets of each depth were trained?",
-            'Run "Luck of the start" and look at how wide the bands of 12 and 13 layers are.',
-        ),
-        "One net of each depth is no comparison where the start decides. At 12 and 13 layers some starts learn and "
-        "others stay at the mean; the boundary that looks like a law of depth is one draw. It also moves with the "
-        "optimizer: with PyTorch's ε of 1e-8 in place of Keras's 1e-7 it lies a layer or two deeper.",
-    ),
-    Mistake(
-        "One `np.random.seed(3575)` for all depths, so that only depth differs",
-        (
-            "Each cell calls `np.random.seed(3575)`, draws the seeds of the biases, then those of the weights.",
-            "How many numbers has the first draw used up when the second begins?",
-        ),
-        "`size = sum(hidden_units) + 1` draws hundreds of seeds where one per layer is used, and how many depends on "
-        "the depth. The biases' seeds begin alike, with 414728, but the weights' begin with 931113 at 13 layers, 239740 "
-        "at 14 and 518052 at 15: depth is mixed up with the start. `len` in place of `sum` would not mend it, since "
-        "both lists come from one stream; here nets of all depths begin with the same layers.",
-    ),
-    Mistake(
-        "The largest gradient, by `np.max`",
-        ("Which of −5 and 0.1 does `np.max` return, and which of them moves a weight further?",),
-        "`np.max(grad)` overlooks the negative gradients: it takes `np.max(np.abs(grad))`. And the net it looks at has "
-        "been trained, so that the numbers mix the start with what became of it; here both are shown, one at epoch 0.",
-    ),
-)
-
-THEORY = r"""
-**One factor per layer.** Backpropagation carries the error through layer after layer,
-$\delta_{l} = (W_{l+1}\,\delta_{l+1}) \odot f'(z_l)$. With $n$ independent weights of variance $\sigma^2$ at each unit,
-its mean square is multiplied by $n\,\sigma^2\,\mathbb E[f'^2]$. ReLU's slope is 1 for half of the units and 0 for the
-others, so each layer multiplies the error's size by
-
-$$
-g = \sqrt{n\,\sigma^2/2}, \qquad\text{and } L \text{ layers by } g^L .
-$$
-
-Keras' `RandomNormal` has $\sigma=0.05$: at $n=32$ that is $g=0.2$, and $0.2^{15}=3.3\cdot10^{-11}$. He's
-$\sigma^2=2/n$ is the one with $g=1$; PyTorch's `nn.Linear` draws with $\sigma^2=1/(3n)$, so $g=\sqrt{1/6}=0.41$. A
-sigmoid's slope is at most $\tfrac14$. Near 0, $\tanh$ has slope 1, and Glorot's $\sigma^2=1/n$ fits it.
-
-**The same factor forward.** What a layer makes of the *input* shrinks by $g$ as well. The biases hide it: activations
-settle at the size of the biases, but they no longer depend on $x$.
-
-**Why not look at the ratio alone?** A weight's gradient is error times activation. In a ReLU net without biases,
-scaling any one layer scales the output, so by Euler's theorem $\langle W_l, \partial L/\partial W_l\rangle$ is the
-same number for all layers: the errors shrink backward as the activations shrink forward, and the ratio stays near 1
-however bad the start. It takes the sizes too, or the errors, whose factor is the fact `error_gain_per_layer`.
-
-**Why Adam does not save it, and nearly does.** Adam's step is $\eta\,\hat m/(\sqrt{\hat v}+\varepsilon)$, a gradient
-over its own size: its scale cancels, as long as it is large beside $\varepsilon$, $10^{-7}$ in
-Keras and $10^{-8}$ in PyTorch. PyTorch's default at 15
-layers is such a case, and learns. Gradients of $10^{-11}$ are not: their steps are a ten-thousandth of the rate.
-
-**Ways around.** *Batch norm* divides by whatever spread a layer has, so that $g$ does not depend on $\sigma$; at birth
-it exceeds 1, and very deep nets explode. *Residual* layers, $h+f(Wh+b)$, pass the error on beside what the weights
-make of it: the smaller the weights, the nearer to 1 the factor. With He's weights each doubles the mean square, at least.
-
-*Sources: He et al. 2015 (arXiv 1502.01852); Glorot & Bengio 2010; Ioffe & Szegedy 2015 (1502.03167); Yang et al. 2019
-(1902.08129); He et al. 2016 (1512.03385); Kingma & Ba 2015 (1412.6980). The function is ours, $\sin 2x$ with noise
-of 0.1: the notebook's, and how long it trained, stand in images.*
-"""
-
 PRESETS: Mapping[str, GradientKnobs] = {
     "Classroom": GradientKnobs(),
     "As the notebook ran it": GradientKnobs(depths=(13, 14, 15), epochs=1000, seeds=1),
@@ -840,9 +764,7 @@ PRESETS: Mapping[str, GradientKnobs] = {
 
 LESSON = Lesson(
     slug="vanishing-gradients",
-    title="Vanishing gradients",
-    question="Why does a deep net stop learning, and is it the depth?",
-    origin="notebook 002, section 1 · a function of one variable",
+    prose=prose.of("vanishing-gradients"),
     revision=1,
     knobs=GradientKnobs,
     presets=PRESETS,
@@ -858,12 +780,6 @@ LESSON = Lesson(
     watched="relative_mse",
     dataset=lambda knobs: None,
     shrunk=shrunk,
-    predict=Prediction(
-        "Before training, how large is the first layer's gradient beside the last layer's, in the deepest net?",
-        ("about as large", "a tenth", "a thousandth", "a millionth", "less than a billionth"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(train, fleet, gain, Look, Fleet.backward),
 )

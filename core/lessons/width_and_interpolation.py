@@ -13,12 +13,12 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from core import data
+from core import data, prose
 from core.claims import Claim, resolves
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob, spell
-from core.lesson import Facts, Lesson, Mistake, Prediction
+from core.lesson import Facts, Lesson
 from core.narrator import Diverges, Levels, Overfits, Reaches, Watch
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.traces import Scatter
@@ -523,83 +523,6 @@ def reveal(found: Facts) -> str | None:
     return f"h={first} was the first to know every example, at pass {reached[first]:g}.{tail}"
 
 
-HUNT = (
-    Mistake(
-        "The learning rate that “diverges” trains very well",
-        (
-            "The notebook halves η* = 0.01 and trains with 0.005. Look at the ladder: what does 0.01 do?",
-            "Its own logs: after one pass the loss is 0.561 at 0.01 and 2.428 at 0.02. A net that guesses has 2.303.",
-        ),
-        "0.02 is the smallest rate it tried that ends worse than guessing; 0.01 is the *largest that works*. Half of "
-        "the divergent rate would have been 0.01, so the assignment's η*/2 was never run. Nothing is lost if η* is "
-        "defined as the largest stable rate, but then it must be said.",
-    ),
-    Mistake(
-        "A “pass” that never sees a third of the examples",
-        (
-            "Read the line that picks the example: `idx = np.random.choice(X.shape[0])`.",
-            "Turn sampling from “with replacement” to “shuffled” and look at the pass at which each width gets to 100 %.",
-        ),
-        "Each step draws any of the n examples, so after n steps a share of (1 − 1/n)ⁿ ≈ 1/e = 36.8 % was never seen "
-        "and others were seen twice or more. 64 % distinct examples were counted in a replica. Passes that shuffle "
-        "interpolate sooner.",
-    ),
-    Mistake(
-        "The running loss starts at 1.46, below what guessing can reach",
-        (
-            "All weights start near 0, so the first loss must be ln 10 = 2.303. The log prints 1.46 first.",
-            "`average_loss = 0.99 * average_loss + 0.01 * objective`: what is average_loss before the first step?",
-        ),
-        "The average starts at 0 and is not corrected for it. After 100 steps it still carries 0.99¹⁰⁰ = 37 % of that "
-        "zero: 2.303 × 0.63 = 1.46. Adam divides by 1 − βᵗ for just this reason.",
-    ),
-    Mistake(
-        "So small a rate for so small a net",
-        (
-            "The images are scaled to mean 0 and spread 1 for each pixel. What is the largest scaled value?",
-            "Corner pixels are black in nearly every training image. Divide a rare grey by a spread of almost 0.",
-            "Turn scaling to “global” and watch which rates of the ladder hold.",
-        ),
-        "A pixel that is almost always black has a tiny spread, so a rare grey becomes an outlier: up to 70.6 standard "
-        "deviations in the training set and 2,750 in the test set of a replica. The largest ‖x‖² is 19.8 times the mean, "
-        "and a step of SGD grows with ‖x‖²: that is what keeps the stable rate so low.",
-    ),
-    Mistake(
-        "One run, one number: 53",
-        ("Change the seed and run again: at which pass does h=32 get to 100 %?",),
-        "At the notebook's settings four seeds gave 45 to 68, and another stood at 99.97 % after pass 100. The last few "
-        "examples decide, and they are a matter of luck; so this lesson claims a median over seeds, never one run. "
-        "Even the order of the widths is: in the gallery's run of this preset h=128 is there at pass 40 and h=512 only at "
-        "52. h=64 is announced in the notebook and was never run.",
-    ),
-)
-
-THEORY = r"""
-**Interpolation.** A net interpolates when it reads *every* training example correctly: training accuracy is exactly
-100 %. With $h$ hidden units, $d$ inputs and $K$ classes it has $h(d+1) + K(h+1)$ parameters; for $h=32$, $d=784$,
-$K=10$ that is 25,450, fewer than the $nK = 60{,}000$ numbers it has to match, and it interpolates all the same:
-only the largest of ten scores has to be right, not every score.
-
-**Why a wider net gets there in fewer passes.** Around the start the net is nearly linear in its weights, and the
-error shrinks along the kernel $K(x,x') = \nabla f(x)\cdot\nabla f(x')$, which is a sum over hidden units. Twice the
-units, twice the kernel: the same learning rate moves the function about twice as far.
-
-**Why test loss rises while accuracy holds.** Once every example is on the right side, cross-entropy still falls if
-the scores are multiplied by a growing factor. The net becomes ever more certain, also where it is wrong, and each
-wrong test example costs more. The *ranking* of the classes hardly moves, so accuracy stays.
-
-**When SGD diverges.** One step on $(x,y)$ changes the scores of that same example by about
-$\eta\,(\lVert x\rVert^2+1)$ times the weights behind. If that overshoots for the examples with the largest
-$\lVert x\rVert^2$, errors grow from step to step: the stable $\eta$ is set by the worst example, not by the average.
-
-**Batch-1 SGD, all widths at once.** Over a block of examples the first layer's pre-activations are
-$z_t = x_t W_1 - \eta\sum_{s<t}(x_t\cdot x_s + 1)\,\delta_s$: one matrix product gives $x_tW_1$ for the block, one
-gives all $x_t\cdot x_s$, and only the short sum is left to do example by example. It is the same arithmetic as the
-notebook's loop, and it is why this page answers in seconds.
-
-*Sources: notebook 003; Zhang et al., "Understanding deep learning requires rethinking generalization", 2017.*
-"""
-
 PRESETS: Mapping[str, WidthKnobs] = {
     "Classroom": WidthKnobs(),
     "As the notebook ran it": WidthKnobs(
@@ -611,9 +534,7 @@ PRESETS: Mapping[str, WidthKnobs] = {
 
 LESSON = Lesson(
     slug="width-and-interpolation",
-    title="Width and interpolation",
-    question="Does a wider net learn its examples by heart sooner?",
-    origin="notebook 003 · FashionMNIST",
+    prose=prose.of("width-and-interpolation"),
     revision=1,
     knobs=WidthKnobs,
     presets=PRESETS,
@@ -629,12 +550,6 @@ LESSON = Lesson(
     watched="train_loss",
     dataset=lambda knobs: knobs.dataset,
     shrunk=shrunk,
-    predict=Prediction(
-        "Which width will be the first to read every training example correctly?",
-        ("the narrowest", "one in the middle", "the widest", "none of them"),
-        reveal,
-    ),
-    hunt=HUNT,
-    theory=THEORY,
+    outcome=reveal,
     code=(Repeat, train, SideBySide.train),
 )

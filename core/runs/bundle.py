@@ -262,7 +262,7 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
         panel.figure(recording)
     json.dumps(plain_facts(lesson.facts(knobs, recording)), allow_nan=False)
     json.dumps([claim.plain() for claim in lesson.claims(knobs, recording)], default=np.generic.item, allow_nan=False)
-    lesson.predict.reveal(lesson.facts(knobs, recording))
+    lesson.outcome(lesson.facts(knobs, recording))
     lesson.diverged(knobs, recording)
     marks(recording, lesson.watches(knobs), lesson.axis, len(recording))
 

@@ -155,7 +155,7 @@ def class_predicts(lesson: AnyLesson) -> None:
         rows = (
             f'<tr><th scope="row">{escape(answer)}</th><td>{votes.get(answer, 0)}</td>'
             f'<td><div style="width: {100 * votes.get(answer, 0) / max(1, given):.1f}%"></div></td></tr>'
-            for answer in lesson.predict.answers
+            for answer in lesson.prose.answers
         )
         st.html(f'<table class="gl-votes">{"".join(rows)}</table>')
 

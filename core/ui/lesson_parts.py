@@ -250,14 +250,14 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
         return
     with st.container(border=True, key="predict"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":material/psychology_alt: **{lesson.predict.question}**", width="content")
+            st.markdown(f":material/psychology_alt: **{lesson.prose.prediction}**", width="content")
             said: Any = {"on_change": state.predicted, "args": (lesson,), "label_visibility": "collapsed", "wrap": True}
-            st.pills("Your prediction", lesson.predict.answers, key=state.begin_prediction(lesson), **said)
+            st.pills("Your prediction", lesson.prose.answers, key=state.begin_prediction(lesson), **said)
             guess = state.prediction(lesson)
             ended = guess is not None and run is not None and run.state.final
             if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
                 found = run.facts if run is not None else {}
-                told = (lesson.predict.reveal(found) if found else None) or "This run cannot tell."
+                told = (lesson.outcome(found) if found else None) or "This run cannot tell."
                 st.markdown(f"You said: *{guess}*. {told}", width="content")
         if state.invited() is not None and state.teacher():
             classroom.class_predicts(lesson)
@@ -300,7 +300,7 @@ def hunt(lesson: AnyLesson) -> None:
         if not opened:
             return
         st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
-        for number, mistake in enumerate(lesson.hunt, start=1):
+        for number, mistake in enumerate(lesson.prose.mistakes, start=1):
             st.markdown(f"**{number}. {mistake.title}**")
             key = f"{lesson.slug}/clue/{number}"
             given = state.counter(key)
@@ -316,7 +316,7 @@ def hunt(lesson: AnyLesson) -> None:
 def theory_and_code(lesson: AnyLesson) -> None:
     """Why it happens, and the code that ran."""
     with st.expander("Why?", icon=":material/school:"):  # always drawn: a page that is printed shows it
-        st.markdown(lesson.theory)
+        st.markdown(lesson.prose.theory)
     with folded(f"{lesson.slug}/code", "The code", ":material/code:") as opened:
         if opened:
             st.caption("The training as it runs: where a notebook prints, this yields a frame.")

@@ -226,6 +226,4 @@ def test_a_text_that_cannot_be_read_or_is_too_long_is_refused():
 
 
 def test_the_reveal_says_what_the_dense_layers_do():
-    assert LESSON.predict.reveal(found(CnnKnobs())) == (
-        "They hold 86% of the parameters and do 0.6% of the multiplications."
-    )
+    assert LESSON.outcome(found(CnnKnobs())) == ("They hold 86% of the parameters and do 0.6% of the multiplications.")

@@ -301,19 +301,20 @@ def test_a_link_carries_the_knobs(lesson, name):
 def test_what_students_read_is_the_code_that_runs(lesson):
     assert "yield" in lesson.source()
     assert "def train(" in lesson.source()
-    assert len(lesson.hunt) >= 3
-    assert all(mistake.clues and mistake.cause for mistake in lesson.hunt)
-    assert len(lesson.theory) > 500
-    texts = [lesson.theory, *(text for each in lesson.hunt for text in (each.title, *each.clues, each.cause))]
+    assert len(lesson.prose.mistakes) >= 3
+    assert all(mistake.clues and mistake.cause for mistake in lesson.prose.mistakes)
+    assert len(lesson.prose.theory) > 500
+    texts = [
+        lesson.prose.theory,
+        *(text for each in lesson.prose.mistakes for text in (each.title, *each.clues, each.cause)),
+    ]
     for text in texts:
         assert all(c == "\n" or c.isprintable() for c in text), "a formula whose backslash was eaten"
         assert text.count("$") % 2 == 0
         fences = [line for line in text.splitlines() if "$$" in line]
         assert set(fences) <= {"$$"}, "a displayed formula takes the rest of the page where its fence shares a line"
         assert not re.search(r"(?<!\\)\b(t?frac|ight|eft|athrm|abla|elta)\b(?=[{(\s])", text)
-    assert lesson.predict.reveal(
-        lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs())))
-    )
+    assert lesson.outcome(lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs()))))
 
 
 def test_knobs_of_different_runs_have_different_keys():

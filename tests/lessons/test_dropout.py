@@ -209,7 +209,7 @@ def test_dropout_helps_only_where_it_is_better_and_by_more_than_chance(gain, rat
     found = LESSON.facts(turned, recording)
     assert found["validation_gain"] == pytest.approx(np.mean(gain))
     assert found["data_sets_helped"] == sum(each > 0 for each in gain)
-    assert LESSON.predict.reveal(found)
+    assert LESSON.outcome(found)
     recording = Recording()
     recording.append(Frame(0, {"train_mse": errors, "validation_mse": errors}, progress=0.5))
     assert holds(turned, recording, "beats the same net") is None

@@ -391,7 +391,7 @@ def test_runs_without_the_big_net_compare_nothing_and_still_draw():
     facts = LESSON.facts(knobs, recording)
     assert not any(name.startswith("difference") for name in facts)
     assert facts["ambiguity_residual"] is None
-    assert "Nothing to compare" in LESSON.predict.reveal(facts)
+    assert "Nothing to compare" in LESSON.outcome(facts)
     names = [panel.name for panel in LESSON.panels(knobs)]
     assert "Better than the big net?" not in names
     assert "What averaging gains" not in names

@@ -197,7 +197,7 @@ def test_one_training_set_has_no_spread():
     assert found["disagreement[hinge]"] is None
     assert found["small_rate_difference"] is None
     assert found["test_accuracy_mean[hinge]"] is not None
-    assert LESSON.predict.reveal(found) is None
+    assert LESSON.outcome(found) is None
 
 
 # --- the notebook

@@ -290,7 +290,7 @@ def test_two_workers_are_measured(whole):
     assert 0 < found["gradient_difference"] < 1e-5
     assert np.isfinite(whole.picture("gradient")[1, :2]).all()
     assert np.isfinite(whole.curve("seconds")[1]).all()
-    assert LESSON.predict.reveal(found).startswith("With two workers")
+    assert LESSON.outcome(found).startswith("With two workers")
     for panel in LESSON.panels(knobs):
         assert any(np.isfinite(np.asarray(trace.y, dtype=float)).any() for trace in panel.figure(whole).data)
     assert whole.curve("loss")[1][-1, 0] < math.log(10) + 0.5

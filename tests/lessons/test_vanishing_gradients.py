@@ -319,7 +319,7 @@ def test_the_notebooks_gradients_shrink_by_the_factor_that_is_quoted():
 
 
 def test_the_hunt_quotes_the_seeds_that_the_notebook_drew():
-    text = " ".join(mistake.cause for mistake in lesson.HUNT)
+    text = " ".join(mistake.cause for mistake in lesson.LESSON.prose.mistakes)
     by_len = []
     for depth, first in ((13, 931113), (14, 239740), (15, 518052)):
         chance = np.random.RandomState(3575)

@@ -13,7 +13,8 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import AnyLesson, Lesson, Prediction
+from core.lesson import AnyLesson, Lesson
+from core.prose import Prose
 from core.runs.files import Files
 from core.runs.run import Run, State
 from core.runs.store import Store
@@ -46,9 +47,7 @@ def claims(knobs: TinyKnobs, recording: Recording) -> list[Claim]:
 
 LESSON: AnyLesson = Lesson(
     slug="tiny",
-    title="Tiny",
-    question="Does it come back?",
-    origin="no notebook",
+    prose=Prose("Tiny", "Does it come back?", "no notebook", "?", ("yes", "no"), "", ()),
     revision=1,
     knobs=TinyKnobs,
     presets={"Classroom": TinyKnobs(), "Done right": TinyKnobs(rate=0.5)},
@@ -63,9 +62,7 @@ LESSON: AnyLesson = Lesson(
     watched="loss",
     dataset=lambda knobs: None,
     shrunk=lambda knobs: knobs,
-    predict=Prediction("?", ("yes", "no"), lambda facts: None),
-    hunt=(),
-    theory="",
+    outcome=lambda facts: None,
     code=(train,),
 )
 LESSONS = {LESSON.slug: LESSON}

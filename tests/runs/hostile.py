@@ -52,7 +52,7 @@ def panels(knobs: TinyKnobs) -> list[Panel]:
     return [lines("Loss", "It falls.", "loss", ("a", "b"), x="pass", y="loss"), image]
 
 
-DRAWN: AnyLesson = replace(fakes.LESSON, slug="drawn", title="Drawn", panels=panels)
+DRAWN: AnyLesson = replace(fakes.LESSON, slug="drawn", prose=replace(fakes.LESSON.prose, title="Drawn"), panels=panels)
 
 
 def stored(store: Store, seed: int = 0) -> Run:

@@ -239,7 +239,7 @@ def predictions(at: AppTest):
 
 def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
     class_is_open("student")
-    answers = RELU.predict.answers
+    answers = RELU.prose.answers
     for asker, answer in (("a", answers[0]), ("b", answers[0]), ("c", answers[2])):
         shown[state.door().cookies.client] = asker * 32
         at = lesson_page("dying-relu")
@@ -266,11 +266,11 @@ def test_a_class_predicts_and_the_teacher_shows_what(class_is_open, shown):
 
 def test_at_its_own_machine_there_is_no_class_to_predict():
     at = lesson_page("dying-relu")
-    predictions(at).set_value(RELU.predict.answers[1])
+    predictions(at).set_value(RELU.prose.answers[1])
     at.run()
     assert not at.exception
     assert not any(each.label == "Show what the class predicts" for each in at.toggle)
-    assert predictions(at).value == RELU.predict.answers[1]
+    assert predictions(at).value == RELU.prose.answers[1]
 
 
 # --- who asks --------------------------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def test_hidden_knobs_keep_the_values_of_the_link_and_the_page_says_so():
     labels = {knob.name: knob.label for knob in RELU.knobs.declared()}
     fixed = {f"{labels['width']} = 4", f"{labels['depth']} = 3"}
     assert set(told(at).split(" · ")) == fixed
-    assert RELU.predict.question not in words(at)
+    assert RELU.prose.prediction not in words(at)
     assert not any("notebook got wrong" in each.label for each in at.expander)
 
     at.button(key="dying-relu/preset/As the notebook ran it").click().run()

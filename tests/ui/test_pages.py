@@ -52,9 +52,9 @@ def test_a_lesson_opens_with_its_question_its_presets_and_run(slug):
 def test_what_is_folded_is_drawn_when_it_is_opened_and_not_before(slug):
     lesson = LESSONS[slug]
     at = lesson_page(slug)
-    folded = (lesson.source(), lesson.hunt[0].title, "Where these numbers come from")
+    folded = (lesson.source(), lesson.prose.mistakes[0].title, "Where these numbers come from")
     drawn = words(at) + "".join(each.value for each in at.code)
-    assert lesson.theory.strip() in drawn  # folded too, but there: a page that is printed shows it
+    assert lesson.prose.theory.strip() in drawn  # folded too, but there: a page that is printed shows it
     assert not [text for text in folded if text in drawn]
 
     at = unfolded(at, slug, "hunt", "code", "take_home", "class")
@@ -421,7 +421,7 @@ def test_pressing_run_without_the_data_says_where_it_was_looked_for(monkeypatch,
 
 def test_the_hunt_gives_clues_one_by_one_and_the_cause_last():
     at = unfolded(lesson_page("dying-relu"), "dying-relu", "hunt")
-    first = RELU.hunt[0]
+    first = RELU.prose.mistakes[0]
     for clue in first.clues:
         assert clue not in words(at)
         at.button(key="dying-relu/clue/1/more").click().run()
