@@ -33,7 +33,7 @@ DASH = dict(zip(VARIANTS, DASHES, strict=True))
 FRAMES, LOOKS = 60, 12  # at most so many frames of the training loss, and of everything else
 FEW, MOST = 400, 2000  # examples judged on the way, of a small training set; training examples judged at the end
 FILTERS, WRONG = WIDTHS[0], 6  # first-layer filters, and wrongly read pictures that are shown of each variant
-AVERAGED = 200  # pictures behind a running variance that is compared: it scatters by √(2/200) = 10 %
+AVERAGED = 100  # pictures behind a running variance that is compared: one channel's scatters by √(2/100) = 14 %
 CUT = slice(4, 24)  # the middle of a picture: MNIST's digits lie within 20×20
 BELOW, BESIDE = 7, 3  # room between wrongly read pictures, for what they are read as
 PLACES = ("input", *LAYERS)

@@ -321,7 +321,11 @@ def made_up(ratios: np.ndarray, validation: tuple[float, float] = (0.03, 0.04)) 
     shape = ratios.shape
     for step, progress in ((0, 0.0), *((400 + i, 1.0) for i in range(5))):
         error = validation[0] if step == 0 else validation[1]
-        curves = {"train_mse": np.full(shape, 0.01), "validation_mse": np.full(shape, error), "test_mse": 0.04 * ratios}
+        curves = {
+            "train_mse": np.full(shape, 0.01 if step else 0.1),
+            "validation_mse": np.full(shape, error),
+            "test_mse": 0.04 * ratios,
+        }
         recording.append(Frame(step, curves, progress=progress))
     return recording
 
