@@ -19,7 +19,7 @@ BESIDE = Path(__file__).parents[1].parent / "shared" / "data"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A second try, where a browser and a server share the machine with everything else."""
     for item in items:
-        if item.path.parent.name in ("browser", "load"):
+        if item.path.parent.name in ("browser", "everywhere", "load"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -318,5 +318,5 @@ def test_an_unknown_page_and_a_bad_run_get_a_sentence(base, page):
     page.goto(f"{base}/dying-relu?run=nonsense")
     page.get_by_text("is no run's name").wait_for()
     page.goto(f"{base}/no-such-lesson")
-    page.get_by_text("Page not found").first.wait_for()
+    page.get_by_role("heading", name="No such page").wait_for()
     page.problems[:] = [each for each in page.problems if "does not seem to exist" not in each and "404" not in each]
