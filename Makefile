@@ -3,7 +3,7 @@
 # make test   pass everything: format, lint, types, tests, a real browser among them (WORKERS=3 files of these at a time)
 # make bench  print the measured figures of the README again
 # make reliability   every promise at full length, in one table (an hour or two); SHARE=0.01 for a quick look
-# make everywhere   all tests as on other processors, and every kind of address, as tables in docs/everywhere.md (hours)
+# make everywhere   all tests as on other processors, and every kind of address, as tables in docs/everywhere.md (half an hour)
 # make load   two classes of 30 and 100 at work, a rush, a thousand who come and go; SECONDS=60 for each class, not 600
 
 PYTHON ?= python3
@@ -30,7 +30,7 @@ test: tests
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile $(WAITING:%=--ignore %)
-	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile $(WAITING)
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile -r R $(WAITING)
 
 bench: tests
 	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(PY) $$each || exit 1; done

@@ -19,7 +19,7 @@ FLAGS = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 HEARD = 30_000  # ms within which a press shows, unless it was lost
-PATIENCE = 180.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
+PATIENCE = 60.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
 
 
 @pytest.fixture(scope="module")

@@ -141,7 +141,10 @@ def test_every_chart_of_every_lesson_is_printed(open_page, tmp_path, slug):
     path.write_bytes(replay_html(Store(tmp_path, [GALLERY], LESSONS).find(lesson, knobs)))
     page = open_page(viewport={"width": 400, "height": 700}, color_scheme="dark", offline=True)
     page.goto(path.as_uri())
-    fits(on_paper(page), [panel.name for panel in lesson.panels(knobs)])
+    panels = lesson.panels(knobs)
+    if any(each.trace["type"] == "image" for panel in panels for each in panel.traces):
+        page.wait_for_selector(".gl-plot image", state="attached")  # a browser decodes it a moment after it is drawn
+    fits(on_paper(page), [panel.name for panel in panels])
 
 
 @pytest.mark.browser

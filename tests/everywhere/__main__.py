@@ -1,7 +1,7 @@
 """What works everywhere, in two tables: on processors, and at addresses.
 
-python -m tests.everywhere                        both tables, some five minutes for each processor
-python -m tests.everywhere --quick                without all the tests on each processor: some minutes
+python -m tests.everywhere                        both tables, half an hour
+python -m tests.everywhere --quick                without the tests on each processor: some minutes
 python -m tests.everywhere processors             one of them
 python -m tests.everywhere --write                and keep them in docs/everywhere.md
 """

@@ -205,6 +205,8 @@ export class Chart {
     this.tips = [];
     this.marks = []; // what the narrator found on our lines
     this.traces = spec.figure.data.map((trace, i) => watch(trace, spec.bindings[i].moves));
+    // Whether it shows an image, which a browser decodes a moment after it is drawn: too late for a print that begins.
+    this.decodes = spec.figure.data.some((trace) => trace.type === "image");
     this.ghosts = ghost ? paleLines(ghost.panel, ghost.steps) : [];
     this.axes = this.#findAxes();
     this.labelled = this.traces.filter((each) => each.trace.meta?.label && isLine(each.trace));

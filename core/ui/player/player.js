@@ -407,7 +407,7 @@ class Player {
     for (const { target, isIntersecting } of seen) {
       if (target === this.root) this.onScreen = isIntersecting;
       const chart = this.charts.find((each) => each.element === target);
-      if (chart) chart.near = isIntersecting;
+      if (chart) chart.near = isIntersecting || chart.decodes;
     }
     this.#changed();
   }
