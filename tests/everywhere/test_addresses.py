@@ -92,6 +92,7 @@ def a_class_is_at_work(here, page):
     page.problems = [each for each in page.problems if "/no/such/page" not in each]
     page.goto(f"{here.url}/{LESSON}?{SMALL}")
     press_run(page)
+    page.locator(".gl-plot").first.scroll_into_view_if_needed()  # a chart far below the screen is not drawn yet
     page.wait_for_selector(".gl-plot .main-svg")
     assert page.url.startswith(f"{here.url}/{LESSON}?")
     page.locator(".gl-player", has_text="done").first.wait_for()
