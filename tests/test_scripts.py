@@ -194,6 +194,8 @@ def closeness(slug, name):
     """How close a number of the script is to that of the lesson."""
     if name == "gradient_difference":  # rounding itself
         return {"rtol": 0, "atol": 1e-5}
+    if slug == "overfitting-cures":  # rounding grows over its epochs: to 1.3 % on the oldest processor that was tried
+        return {"rtol": 0.02, "atol": 1e-6}
     # PyTorch's running variances are n / (n - 1) times those of the lesson: a picture may be read otherwise.
     evaluated = slug == "batchnorm-and-dropout" and name.startswith("test_")
     return {"rtol": 0.01, "atol": 0.005} if evaluated else CLOSE
