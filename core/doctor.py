@@ -25,6 +25,7 @@ from core.runs.engines import EngineError
 from core.runs.keeping import StoreError, quota, spell_size
 from core.ui.addresses import ADDRESS_VARIABLE, AddressError, addresses
 from core.ui.door import CLASS_VARIABLE, TEACHER_VARIABLE, CodeError, Codes
+from core.ui.paths import base_path
 from core.ui.proxies import PROXIES_VARIABLE, ProxyError, proxies
 
 MIN_DISK = 64 * 2**20  # bytes: a run takes at most 16 MB, and is written beside the one that it replaces
@@ -203,7 +204,7 @@ def served_at() -> str:
         bound or "127.0.0.1",
         int(port) if port.isdecimal() else 8501,
         bool(certificate),
-        f"/{path.strip('/')}" if path.strip("/") else "",
+        base_path(path),
         os.environ.get(ADDRESS_VARIABLE, ""),
     )[0]
 

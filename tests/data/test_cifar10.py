@@ -82,15 +82,6 @@ def tarred(path, held, *more):
     return path
 
 
-@pytest.fixture
-def named(tmp_path, monkeypatch):
-    """An empty folder named by GRADIENT_LAB_DATA."""
-    folder = tmp_path / "named"
-    folder.mkdir()
-    monkeypatch.setenv("GRADIENT_LAB_DATA", str(folder))
-    return folder
-
-
 def expected(part):
     """Pixels of the thirty pictures, one channel after another, class by class."""
     return torch.from_numpy(SEEN[part].transpose(0, 1, 4, 2, 3).reshape(-1, PIXELS).copy())
