@@ -1,9 +1,11 @@
 """Claims: what a lesson states, checked on the run at hand."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
+
+from core.knobs import Knobs, spell
 
 Verdict = Literal["holds", "does not hold", "not decided"]
 MIN_EXAMPLES = 6
@@ -29,7 +31,8 @@ class Claim:
         source: where `expected` comes from.
         notebook: what the course notebook reported, if anything.
         literature: what the literature reports, if anything.
-        hint: where `holds` is None, what to turn so that a run decides it.
+        hint: where `holds` is None, what a run that decides it must have.
+        decided_by: where `holds` is None and some knobs would decide it, these knobs: name → value.
     """
 
     sentence: str
@@ -40,6 +43,7 @@ class Claim:
     notebook: str = ""
     literature: str = ""
     hint: str = ""
+    decided_by: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def verdict(self) -> Verdict:
@@ -56,6 +60,77 @@ class Claim:
     def of(cls, plain: Mapping[str, Any]) -> "Claim":
         """Back from `plain`."""
         return cls(**{name: value for name, value in plain.items() if name != "verdict"})
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a run says to a claim.
+
+    Attributes:
+        measured: its number, spelled.
+        holds: whether it meets what is expected; None where these data cannot tell.
+        hint: where `holds` is None, why.
+    """
+
+    measured: str
+    holds: bool | None
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """A condition without which a run cannot decide a claim.
+
+    Attributes:
+        what: completes "it takes ...": "at least three seeds".
+        knobs: whether knobs meet it; None where it is about the result.
+        result: whether a result (`core.result.Result`) meets it; None where it is about the knobs.
+        change: given knobs that do not meet it, the values that would.
+    """
+
+    what: str
+    knobs: Callable[[Any], bool] | None = None
+    result: Callable[[Any], bool] | None = None
+    change: Callable[[Any], Mapping[str, Any]] = lambda knobs: {}
+
+    def met(self, result: Any) -> bool:
+        """Return whether a result and its knobs meet it."""
+        return (self.knobs is None or self.knobs(result.knobs)) and (self.result is None or self.result(result))
+
+    @classmethod
+    def at_least(cls, name: str, value: float) -> "Needs":
+        """Need a knob of this value or more."""
+        met = lambda knobs: getattr(knobs, name) >= value  # noqa: E731
+        return cls(f"{_words(name)} ≥ {spell(value)}", met, change=lambda knobs: {name: value})
+
+    @classmethod
+    def at_most(cls, name: str, value: float) -> "Needs":
+        """Need a knob of this value or less."""
+        met = lambda knobs: getattr(knobs, name) <= value  # noqa: E731
+        return cls(f"{_words(name)} ≤ {spell(value)}", met, change=lambda knobs: {name: value})
+
+    @classmethod
+    def settings(cls, what: str = "", **values: Any) -> "Needs":
+        """Need just these values of knobs; `what` names them where they are many: "the notebook's settings"."""
+        said = what or " and ".join(f"{_words(name)} = {spell(value)}" for name, value in values.items())
+        return cls(said, lambda knobs: knobs.matches(values), change=lambda knobs: values)
+
+    @classmethod
+    def among(cls, name: str, *items: Any) -> "Needs":
+        """Need these items in a list knob."""
+
+        def missing(knobs: Knobs) -> list[Any]:
+            return [item for item in items if item not in getattr(knobs, name)]
+
+        return cls(
+            f"{' and '.join(map(spell, items))} among the {_words(name)}",
+            lambda knobs: not missing(knobs),
+            change=lambda knobs: {name: (*getattr(knobs, name), *missing(knobs))},
+        )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def resolves(difference: float, examples: int) -> bool:

@@ -150,7 +150,7 @@ def _memory() -> Check:
     refused: dict[str, str] = {}
     for lesson in CURRICULUM:
         try:
-            check(lesson.cost(next(iter(lesson.presets.values()))), Calibration(), float("inf"), room)
+            check(lesson.cost_of(next(iter(lesson.presets.values()))), Calibration(), float("inf"), room)
         except CostError as error:
             refused[lesson.slug] = str(error)
         except PlaceError:  # told of the settings; a data set that may lie in the cache has no known size then

@@ -3,7 +3,7 @@
 A lesson declares each knob on one line, in one frozen model::
 
     class WidthKnobs(Knobs):
-        passes: int = knob(20, "how often the net sees every example", ge=1, le=200)
+        passes: int = knob(20, "how often the network sees every example", 1, 200)
 
 Everything else derives from that line: the widget, the link, the command-line flag, the cache key, the JSON
 schema and the sentence a reader gets for a value out of range. A knob is a number, a switch, a choice, a list of
@@ -36,9 +36,9 @@ class KnobError(ValueError):
 def knob(
     default: Any,
     help: str,
+    low: float | None = None,
+    high: float | None = None,
     *,
-    ge: float | None = None,
-    le: float | None = None,
     label: str | None = None,
     stops: tuple[Any, ...] | None = None,
     shown: bool = False,
@@ -49,15 +49,19 @@ def knob(
     Args:
         default: its value where nobody turned it.
         help: what turning it does, in the reader's words.
-        ge: smallest value; of each item where the knob is a list.
-        le: largest value, likewise.
+        low: smallest value; of each item where the knob is a list.
+        high: largest value, likewise.
         label: the widget's name, where the knob's own name does not read well.
         stops: the values worth stopping at. A slider steps through them; a list offers them.
         shown: whether it stands on the page at once or under "More knobs".
         most: most items of a list (12 by default), most characters of a text (500).
     """
-    extra: Any = {"minimum": ge, "maximum": le, "title": label, "stops": stops, "shown": shown, "most": most}
+    extra: Any = {"minimum": low, "maximum": high, "title": label, "stops": stops, "shown": shown, "most": most}
     return Field(default, description=help, json_schema_extra=extra)
+
+
+SEED: Any = knob(1, "random seed; equal knobs give an equal run on one kind of processor", 0, 2**31 - 9)
+"""The knob `seed` of every lesson that draws random numbers. Repeats count on from it, up to eight."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ class Knob:
     default: Any
     help: str
     label: str
-    ge: float | None
-    le: float | None
+    low: float | None
+    high: float | None
     stops: tuple[Any, ...]
     choices: tuple[str, ...]  # on offer, for a choice or a list of choices
     shown: bool
@@ -86,7 +90,7 @@ class Knob:
             return "true or false"
         if self.item == "str":
             return f"1 … {self.most} {'words' if self.kind == 'list' else 'characters'}"
-        return f"{spell(self.ge)} … {spell(self.le)}"
+        return f"{spell(self.low)} … {spell(self.high)}"
 
     @classmethod
     def of(cls, name: str, field: FieldInfo) -> Self:
@@ -122,8 +126,8 @@ class Knob:
             default=field.default,
             help=field.description or "",
             label=extra["title"] or name.replace("_", " "),
-            ge=extra["minimum"],
-            le=extra["maximum"],
+            low=extra["minimum"],
+            high=extra["maximum"],
             stops=extra["stops"] or (),
             choices=choices,
             shown=extra["shown"],
@@ -153,7 +157,7 @@ class Knob:
             return f"{self.name} = {spell(value)} has {len(items)} items; it takes 1 to {self.most}"
         if len(set(items)) < len(items):
             return f"{self.name} = {spell(value)} names a value twice; give each once"
-        if self.item != "str" and any(not within(item, self.ge, self.le) for item in items):
+        if self.item != "str" and any(not within(item, self.low, self.high) for item in items):
             return f"{self.name} = {spell(value)} is outside {self.limits}"
         return None
 
@@ -254,6 +258,10 @@ class Knobs(BaseModel):
         """The one text of these knobs: equal knobs, equal text. Hashed into the key of a run."""
         return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
 
+    def matches(self, values: Mapping[str, Any]) -> bool:
+        """Return whether each of these knobs has just this value."""
+        return all(getattr(self, name) == value for name, value in values.items())
+
     def changed_from(self, other: "Knobs") -> dict[str, Any]:
         """The knobs whose value differs from `other`'s, with the values they have here."""
         before = vars(other)
@@ -279,9 +287,9 @@ MOST_SAID = 300
 """The most characters of a lesson's own objection that a reader is shown."""
 
 
-def within(value: float, ge: float | None, le: float | None) -> bool:
+def within(value: float, low: float | None, high: float | None) -> bool:
     """Whether `value` lies in the closed interval; an absent bound does not bind."""
-    return (ge is None or value >= ge) and (le is None or value <= le)
+    return (low is None or value >= low) and (high is None or value <= high)
 
 
 def spell(value: Any) -> str:

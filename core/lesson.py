@@ -1,128 +1,230 @@
 """The contract: what a lesson is.
 
-A lesson turns knobs into a stream of frames and says how to show and to judge them. It knows nothing of pages,
-threads, files or queues. `train` is a generator: where a notebook prints, it yields.
+A lesson turns knobs into a stream of frames and says how to show and to check them. It knows nothing of pages,
+threads, files or queues. It is declared once, as an object with decorated functions::
+
+    lesson = Lesson("ravine", RavineKnobs, axis="step", curves=[Curve("loss", "loss", log=True)])
+
+    @lesson.experiment
+    def train(knobs, device):
+        ...
+        yield Frame(step, {"loss": loss}, progress=step / knobs.steps)
+
+Everything else may be added: `cost`, `charts`, `facts`, `claim`, `outcome`, `script_settings`; each decorator says what
+its function gives. What others read is at the end of the class: `panels`, `watches`, `cost_of`, `result` ...
 """
 
 import functools
 import hashlib
 import inspect
-import math
+import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
 
-from core import data
-from core.claims import Claim
+from core import data, prose
+from core.claim_rules import ENDED, ClaimRule
+from core.claims import Claim, Needs
 from core.cost import Cost
-from core.frames import Array, Frame, Recording
+from core.curves import Axes, Curve, Table
+from core.facts import Fact, mean
+from core.frames import Array, Frame, FrameError, Recording
 from core.knobs import Knobs
 from core.narrator import Watch
-from core.panels import Panel
+from core.panels import Grow, Panel, Still, Switch, lines
 from core.prose import Prose
+from core.result import Missing, Result
 
 K = TypeVar("K", bound=Knobs)
-Facts = Mapping[str, float | None]
-Axes = Mapping[str, Sequence[Any]]
-"""Name of an axis → what stands along it, in the order of the axes: {"series": ("h=8", "h=32"), "seed": (5, 6, 7)}."""
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-
-READING = threading.Lock()
+_READING = threading.Lock()
 
 
 @functools.cache
-def _source(each: Callable[..., Any]) -> str:
-    """The code of a function or class. Kept: to find it, Python reads its whole file, and every page shows some.
+def _source(part: Callable[..., Any]) -> str:
+    """The code of a function or class. Cached: to find it, Python reads its whole file, and every page shows some.
 
     One at a time: two threads that parse at once break each other in Python 3.11 ("recursion depth mismatch").
     """
-    with READING:
-        return inspect.getsource(each).rstrip()
+    with _READING:
+        return inspect.getsource(part).rstrip()
 
 
-def parts_of(fact: str) -> tuple[str, str]:
-    """Number and series of a fact's name: "test_loss[h=8]" is of "test_loss" and "h=8"; without a series that is ""."""
-    number, _, series = fact.removesuffix("]").partition("[")
-    return number, series
-
-
-def sizes_of(dataset: str, recording: Recording) -> tuple[int, int]:
-    """Training and test examples of the set that a run learned from: as it noted them, else as they are published.
-
-    What lies on this machine says nothing about a run that may come from another one.
-    """
-    noted = recording.picture("sizes")
-    return data.SOURCES[dataset].counts if noted is None else (int(noted[0]), int(noted[1]))
-
-
-def noted_sizes(dataset: str) -> Mapping[str, Array]:
-    """What a run notes for `sizes_of`: nothing, unless the set is another here than it is published."""
-    here = data.sizes(dataset)
-    return {} if here == data.SOURCES[dataset].counts else {"sizes": np.array(here)}
-
-
-def finite(value: Any) -> float | None:
-    """A number as a fact: None, which a manifest can hold and a page shows as unknown, for nan and infinities."""
-    return float(value) if math.isfinite(value) else None
-
-
-@dataclass(frozen=True)
 class Lesson(Generic[K]):
     """One experiment.
 
-    Attributes:
+    Args:
         slug: its name in links, folders and on the command line.
-        prose: its words: title, question, what is asked before the run, theory, the notebook's mistakes.
-        revision: raised whenever equal knobs would give other numbers; part of a run's key.
         knobs: the model that declares them.
-        presets: name → knobs; "Classroom" first.
-        series: names of what is trained side by side.
-        train: the experiment. Yields its first frame at once, then about ten a second at most.
-        panels: the charts, the headline chart first.
-        watches: what the narrator may tell of its curves; empty where nothing happens in time.
-        facts: the numbers of the result by name; None is a number that this run does not have ("never").
-        claims: the statements, checked.
-        cost: the work of a run with these knobs.
-        axis: what a frame's step counts: "pass", "epoch".
-        watched: the curve whose value stops being a number where a net diverges.
-        dataset: name of the data set that these knobs need, or None.
-        shrunk: the same knobs, small enough for a test.
-        outcome: given the facts of a run, a sentence that answers what was asked before it; None while it cannot.
-        code: the functions and classes shown under "The code", in reading order.
+        revision: raised whenever equal knobs would give other numbers; part of a run's key.
+        axis: what a frame's step counts: "epoch".
+        axis_title: the same on a chart; "epochs" where left out.
+        length: the knob with the last step, which a chart's axis ends at; "" where there is none.
+        series: knobs → names of what is trained side by side; one, with the name "all", where left out.
+        curves: what its frames measure. The first one with the event `Diverges` tells that a network diverged.
+        tables: what its frames show besides.
+        presets: name → knobs that differ from their defaults; "Classroom" first.
         for_gpu: names of presets that take a GPU: on offer, but no part of the gallery, which is built without one.
-        settings: what the lesson's stand-alone script is told of a run (`core.scripts`), by name: its knobs, unless
-            they name things that a script would have to look up.
-        axes: curve → what stands along its axes, of the curves whose axes are not the series, and the repeats.
+        small: knobs that make any run small enough for a test; a number is an upper bound.
         repeats: what a curve repeats along its second axis: "seed" where each has a seed of its own, counted from the
             knob's; else the word for it, and all of them come of one seed.
     """
 
-    slug: str
-    prose: Prose
-    revision: int
-    knobs: type[K]
-    presets: Mapping[str, K]
-    series: Callable[[K], Sequence[str]]
-    train: Callable[[K, torch.device], Iterator[Frame]]
-    panels: Callable[[K], Sequence[Panel]]
-    watches: Callable[[K], Sequence[Watch]]
-    facts: Callable[[K, Recording], Facts]
-    claims: Callable[[K, Recording], Sequence[Claim]]
-    cost: Callable[[K], Cost]
-    axis: str
-    watched: str
-    dataset: Callable[[K], str | None]
-    shrunk: Callable[[K], K]
-    outcome: Callable[[Facts], str | None]
-    code: Sequence[Callable[..., Any]]
-    for_gpu: Sequence[str] = ()
-    settings: Callable[[K], Mapping[str, Any]] = Knobs.model_dump
-    axes: Callable[[K], Mapping[str, Axes]] = lambda knobs: {}
-    repeats: str = "seed"
+    def __init__(
+        self,
+        slug: str,
+        knobs: type[K],
+        *,
+        revision: int = 1,
+        axis: str = "step",
+        axis_title: str = "",
+        length: str = "",
+        series: Callable[[K], Sequence[str]] = lambda knobs: ("all",),
+        curves: Sequence[Curve] = (),
+        tables: Sequence[Table] = (),
+        presets: Mapping[str, Mapping[str, Any]] | None = None,
+        for_gpu: Sequence[str] = (),
+        small: Mapping[str, Any] | None = None,
+        repeats: str = "seed",
+    ) -> None:
+        self.slug, self.knobs, self.revision = slug, knobs, revision
+        self.axis, self.axis_title, self.length = axis, axis_title or f"{axis}s", length
+        self.series, self.repeats = series, repeats
+        self.curves = {curve.name: curve for curve in curves}
+        self.tables = {table.name: table for table in tables}
+        self.presets: Mapping[str, K] = {
+            name: knobs(**values) for name, values in (presets or {"Classroom": {}}).items()
+        }
+        self.for_gpu, self._small = for_gpu, small or {}
+        self._train: Callable[[K, torch.device], Iterator[Frame]] | None = None
+        self._cost: Callable[[K], Cost] | None = None
+        self._charts: Callable[[K], Iterable[Panel]] | None = None
+        self._facts: Callable[[Result[K]], Iterable[Fact]] | None = None
+        self._outcome: Callable[[Result[K]], str | None] | None = None
+        self._settings: Callable[[K], Mapping[str, Any]] = lambda knobs: knobs.model_dump()
+        self._claims: list[ClaimRule[K]] = []
+        self._code: list[Callable[..., Any]] = []
+
+    # ---- what a lesson declares ------------------------------------------------------------------------------------
+
+    def experiment(self, train: Function) -> Function:
+        """Take the generator (knobs, device) → frames, the first one at once, then about ten a second at most."""
+        self._train = train
+        self._code.append(train)
+        return train
+
+    def shown(self, *parts: Callable[..., Any]) -> None:
+        """Show these functions and classes under "The code", besides `train` and in this reading order."""
+        self._code = list(parts)
+
+    def cost(self, estimate: Function) -> Function:
+        """Take the function knobs → `Cost`, the work of a run."""
+        self._cost = estimate
+        return estimate
+
+    def charts(self, build: Function) -> Function:
+        """Take the function knobs → panels, the headline chart first. Without it each curve has a line chart."""
+        self._charts = build
+        return build
+
+    def facts(self, compute: Function) -> Function:
+        """Take the function result → facts beyond the last values of the curves."""
+        self._facts = compute
+        return compute
+
+    def outcome(self, tell: Function) -> Function:
+        """Take the function result → a sentence that answers what was asked before the run, or None."""
+        self._outcome = tell
+        return tell
+
+    def script_settings(self, settings: Function) -> Function:
+        """Take the function knobs → what the stand-alone script is told, where that is not the knobs themselves."""
+        self._settings = settings
+        return settings
+
+    def claim(
+        self,
+        sentence: str | Callable[[K], str],
+        *,
+        expected: str | Callable[[K], str],
+        source: str,
+        needs: Sequence[Needs] = (),
+        notebook: str = "",
+        literature: str = "",
+        shown: Callable[[K], bool] = lambda knobs: True,
+        early: bool = False,
+    ) -> Callable[[Function], Function]:
+        """Take the function result → `Check` that decides this claim.
+
+        Args:
+            sentence: what is claimed, without the number.
+            expected: what an honest run meets; the same number as `check` tests.
+            source: where `expected` comes from.
+            needs: without which a run cannot decide it. That a run has ended is one of them unless `early`.
+            notebook: what the course notebook reported, if anything.
+            literature: what the literature reports, if anything.
+            shown: knobs with which it stands on the page.
+            early: whether it may be decided before the run has ended.
+        """
+
+        def register(check: Function) -> Function:
+            every = needs if early else (ENDED, *needs)
+            self._claims.append(ClaimRule(sentence, expected, source, check, every, notebook, literature, shown))
+            return check
+
+        return register
+
+    def line_chart(
+        self,
+        knobs: K,
+        curve: str,
+        caption: str,
+        *,
+        name: str = "",
+        extra: Sequence[Grow | Switch | Still] = (),
+        range: Sequence[float] | None = None,
+        **layout: Any,
+    ) -> Panel:
+        """Return the chart of a declared curve: a line for each series, its range over the repeats as a band.
+
+        Args:
+            knobs: of the run.
+            curve: its name.
+            caption: what is to be seen.
+            name: title; the curve's label where left out.
+            extra: traces behind the lines.
+            range: ends of the vertical axis, on a logarithmic one as well.
+            **layout: further Plotly layout or arguments of `panels.lines`.
+        """
+        declared = self.curves[curve]
+        x: dict[str, Any] = {"range": [0, getattr(knobs, self.length)]} if self.length else {}
+        y: dict[str, Any] = {"type": "log", "dtick": 1} if declared.log else {}
+        if declared.format.endswith("%"):
+            y["tickformat"] = ".0%"
+        if range is not None:
+            y["range"] = [float(np.log10(end)) for end in range] if declared.log else list(range)
+        given: dict[str, Any] = {
+            "x": self.axis_title,
+            "y": declared.title,
+            "band": getattr(knobs, "seeds", 1) > 1,
+            **layout,
+        }
+        given["xaxis"], given["yaxis"] = x | given.get("xaxis", {}), y | given.get("yaxis", {})
+        title = name or declared.label[:1].upper() + declared.label[1:]
+        return lines(title, caption, curve, self.names_along(curve, knobs), extra=extra, **given)
+
+    # ---- what it is ------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def prose(self) -> Prose:
+        """Its words, from the Markdown file beside its code."""
+        file = getattr(sys.modules.get(self.knobs.__module__), "__file__", None)
+        return prose.of(self.slug, Path(file).parent if file else prose.FOLDER)
 
     @property
     def title(self) -> str:
@@ -138,6 +240,12 @@ class Lesson(Generic[K]):
     def origin(self) -> str:
         """Which notebook and which data it re-creates."""
         return self.prose.origin
+
+    def source(self) -> str:
+        """Return the code of the lesson, as it runs, for the reader."""
+        return "\n\n".join(map(_source, self._code))
+
+    # ---- knobs, keys and names -------------------------------------------------------------------------------------
 
     def parse(self, values: Mapping[str, Any]) -> K:
         """Knobs of this lesson from untrusted values, or a `KnobError` with one sentence."""
@@ -158,14 +266,22 @@ class Lesson(Generic[K]):
                 changes[each.name] = next((had for had in usual if set(had) == set(items)), each.in_order(items))
         return knobs.model_copy(update=changes)
 
+    def small(self, knobs: K) -> K:
+        """Return the same knobs, small enough for a test."""
+        changes = {}
+        for name, value in self._small.items():
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            changes[name] = min(value, getattr(knobs, name)) if number else value
+        return knobs.model_copy(update=changes)
+
     @property
     def shipped(self) -> Mapping[str, K]:
         """The presets whose runs the gallery has."""
         return {name: knobs for name, knobs in self.presets.items() if name not in self.for_gpu}
 
-    def key(self, knobs: K) -> str:
-        """The name of the run that these knobs give: 32 hexadecimal digits."""
-        text = f"{self.slug}\n{self.revision}\n{knobs.canonical()}"
+    def key(self, knobs: K, revision: int | None = None) -> str:
+        """The name of the run that these knobs give, at an earlier revision where one is given: 32 hex digits."""
+        text = f"{self.slug}\n{self.revision if revision is None else revision}\n{knobs.canonical()}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def preset_of(self, knobs: K) -> str | None:
@@ -176,6 +292,53 @@ class Lesson(Generic[K]):
         """What a run with these knobs is called: its preset, or what differs from the first one."""
         usual = next(iter(self.presets.values()))
         return self.preset_of(knobs) or knobs.difference(usual)
+
+    def dataset(self, knobs: K) -> str | None:
+        """Return the name of the data set that these knobs need, or None."""
+        return getattr(knobs, "dataset", None)
+
+    def settings(self, knobs: K) -> Mapping[str, Any]:
+        """Return what the lesson's stand-alone script is told of a run, by name."""
+        return self._settings(knobs)
+
+    # ---- frames ----------------------------------------------------------------------------------------------------
+
+    def train(self, knobs: K, device: torch.device) -> Iterator[Frame]:
+        """Yield the frames of the experiment.
+
+        Raises:
+            FrameError: a frame does not hold what the lesson declares.
+        """
+        if self._train is None:
+            raise TypeError(f"{self.slug} has no experiment; decorate its generator with @lesson.experiment.")
+        for frame in self._train(knobs, device):
+            self._check(knobs, frame)
+            yield frame
+
+    def _check(self, knobs: K, frame: Frame) -> None:
+        for name, value in frame.curves.items():
+            if name not in self.curves:
+                raise FrameError(f"{self.slug}: the curve {name} is not declared; it has {', '.join(self.curves)}")
+            shape, names = np.shape(value), self.names_along(name, knobs)
+            if shape and shape[0] != len(names):
+                raise FrameError(f"{self.slug}: curve {name} has shape {shape}, but {len(names)} series: {names}")
+        for name, array in frame.pictures.items():
+            table = self.tables.get(name)
+            if table is None:
+                continue  # what only a chart shows need not be declared
+            shape = np.shape(array)
+            sizes = [len(self.series(knobs)) if each == "series" else None for each in table.shape]
+            if len(shape) != len(sizes) or any(size not in (None, n) for n, size in zip(shape, sizes, strict=True)):
+                raise FrameError(f"{self.slug}: table {name} has shape {shape}, not ({', '.join(table.shape)})")
+
+    def names_along(self, curve: str, knobs: K) -> Sequence[str]:
+        """Return what stands along the first axis of a curve: the lesson's series unless it has others."""
+        declared = self.curves[curve].axes_of(knobs) if curve in self.curves else None
+        return tuple(next(iter(declared.values()))) if declared else tuple(self.series(knobs))
+
+    def axes(self, knobs: K) -> Mapping[str, Axes]:
+        """Return curve → what stands along its axes, of the curves whose axes are not the series and the repeats."""
+        return {name: axes for name, curve in self.curves.items() if (axes := curve.axes_of(knobs))}
 
     def axes_of(self, knobs: K, curve: str, shape: Sequence[int]) -> Axes:
         """What stands along the axes of a curve with values of this shape: "series" and "seed" among them.
@@ -198,12 +361,13 @@ class Lesson(Generic[K]):
         }
         return found if "seed" in found else {**found, "seed": (seed,)}
 
-    def source(self) -> str:
-        """The code of the lesson, as it runs, for the reader."""
-        return "\n\n".join(map(_source, self.code))
+    @property
+    def watched(self) -> str:
+        """The curve whose value becomes NaN where a network diverges."""
+        return next((name for name, curve in self.curves.items() if curve.tells_divergence), next(iter(self.curves)))
 
     def diverged(self, knobs: K, recording: Recording) -> Mapping[str, float]:
-        """Series whose net diverged → the step at which its loss was first no number any more."""
+        """Series whose network diverged → the step at which its loss first became NaN or infinite."""
         frames, values = recording.curve(self.watched)
         steps = recording.steps()
         found = {}
@@ -214,6 +378,74 @@ class Lesson(Generic[K]):
             if lost.any():
                 found[name] = float(steps[frames[int(lost.argmax())]])
         return found
+
+    # ---- what a run shows and says ---------------------------------------------------------------------------------
+
+    def cost_of(self, knobs: K) -> Cost:
+        """Return the work of a run with these knobs."""
+        if self._cost is None:
+            raise TypeError(f"{self.slug} has no cost; decorate a function of its knobs with @lesson.cost.")
+        return self._cost(knobs)
+
+    def panels(self, knobs: K) -> Sequence[Panel]:
+        """Return the charts, the headline chart first."""
+        if self._charts is None:
+            return [self.line_chart(knobs, name, f"How {each.label} changes.") for name, each in self.curves.items()]
+        return list(self._charts(knobs))
+
+    def watches(self, knobs: K) -> Sequence[Watch]:
+        """Return what the narrator may tell of its curves."""
+        return [
+            event(curve=name, names=curve.names or self.names_along(name, knobs), what=curve.label, form=curve.format)
+            for name, curve in self.curves.items()
+            for event in curve.events
+        ]
+
+    def result(self, knobs: K, recording: Recording) -> Result[K]:
+        """Return facts, claims and outcome of a run so far."""
+        return Result(self, knobs, recording)
+
+    def compute_facts(self, result: Result[K]) -> Iterator[Fact]:
+        """Yield the lesson's own facts, then the last values of the curves, means over the repeats."""
+        if self._facts is not None:
+            yield from self._facts(result)
+        for curve in self.curves.values():
+            if curve.fact and curve.name in result.recording.curves:
+                yield from _last_values(curve.name, self.names_along(curve.name, result.knobs), result)
+
+    def check_claims(self, result: Result[K]) -> Iterator[Claim]:
+        """Yield the claims that stand on the page with these knobs, decided where the run can."""
+        return (rule.on(result) for rule in self._claims if rule.shown(result.knobs))
+
+    def tell_outcome(self, result: Result[K]) -> str | None:
+        """Return a sentence that answers what was asked before the run; None while it cannot."""
+        try:
+            return self._outcome(result) if self._outcome is not None else None
+        except Missing:
+            return None
+
+
+def _last_values(name: str, series: Sequence[str], result: Result[Any]) -> Iterator[Fact]:
+    last = result.recording.last(name)
+    if last.ndim == 0:
+        yield Fact(name, "", float(last))
+    for each, value in zip(series, last, strict=False) if last.ndim else ():
+        yield Fact(name, each, float(value)) if last.ndim == 1 else mean(name, each, value.ravel())
+
+
+def sizes_of(dataset: str, recording: Recording) -> tuple[int, int]:
+    """Training and test examples of the set that a run learned from: as it noted them, else as they are published.
+
+    What lies on this machine says nothing about a run that may come from another one.
+    """
+    noted = recording.picture("sizes")
+    return data.SOURCES[dataset].counts if noted is None else (int(noted[0]), int(noted[1]))
+
+
+def noted_sizes(dataset: str) -> Mapping[str, Array]:
+    """What a run notes for `sizes_of`: nothing, unless the set is another here than it is published."""
+    here = data.sizes(dataset)
+    return {} if here == data.SOURCES[dataset].counts else {"sizes": np.array(here)}
 
 
 AnyLesson = Lesson[Any]

@@ -74,9 +74,9 @@ class Prose:
     mistakes: Sequence[Mistake]
 
 
-def of(slug: str) -> Prose:
+def of(slug: str, folder: Path = FOLDER) -> Prose:
     """Return the words of the lesson called `slug`; `ProseError` where its file cannot be read."""
-    path = FOLDER / f"{slug}.md"
+    path = folder / f"{slug}.md"
     try:
         return read(path.read_text(encoding="utf-8"), path.name)
     except OSError as error:

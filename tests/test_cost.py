@@ -59,16 +59,16 @@ def test_what_this_machine_has_no_memory_for_is_refused_in_a_sentence():
 
 @pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
 def test_the_most_that_can_be_asked_for_is_judged_in_50_ms_without_allocating_it(lesson):
-    most = {knob.name: knob.le for knob in lesson.knobs.declared() if knob.kind in ("int", "float")}
+    most = {knob.name: knob.high for knob in lesson.knobs.declared() if knob.kind in ("int", "float")}
     for knob in lesson.knobs.declared():
         if knob.kind == "list" and knob.item == "int":
-            most[knob.name] = [int(knob.le) - k for k in range(min(knob.most, int(knob.le - knob.ge) + 1))]
+            most[knob.name] = [int(knob.high) - k for k in range(min(knob.most, int(knob.high - knob.low) + 1))]
     usual = lesson.presets["Done right" if "Done right" in lesson.presets else "Classroom"]
-    lesson.cost(usual)  # what is set up at first use is not counted
+    lesson.cost_of(usual)  # what is set up at first use is not counted
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.thread_time()
     try:
-        check(lesson.cost(lesson.parse({**usual.model_dump(), **most})), MACHINE)
+        check(lesson.cost_of(lesson.parse({**usual.model_dump(), **most})), MACHINE)
     except (CostError, KnobError) as refusal:
         assert str(refusal).endswith(".")
     else:
@@ -79,7 +79,7 @@ def test_the_most_that_can_be_asked_for_is_judged_in_50_ms_without_allocating_it
 
 @pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
 def test_absurd_knobs_are_refused_in_50_ms(lesson):
-    absurd = {each.name: (each.le * 10 + 1, each.ge - 1) for each in lesson.knobs.declared() if each.item != "str"}
+    absurd = {each.name: (each.high * 10 + 1, each.low - 1) for each in lesson.knobs.declared() if each.item != "str"}
     assert len(absurd) >= 3
     for name, values in {**absurd, "width_of_all": (10**9,)}.items():
         for value in values:
@@ -99,18 +99,18 @@ def test_a_run_is_ended_at_many_times_its_estimate():
 @pytest.mark.parametrize("lesson", CURRICULUM, ids=lambda lesson: lesson.slug)
 def test_every_preset_may_be_started_and_more_work_costs_more(lesson):
     for knobs in lesson.shipped.values():  # those for a GPU are refused elsewhere
-        assert check(lesson.cost(knobs), Calibration()) > 0
+        assert check(lesson.cost_of(knobs), Calibration()) > 0
     usual = lesson.presets["Classroom"]
-    more = {knob.name: knob.le for knob in lesson.knobs.declared() if knob.kind == "int" and knob.name != "seed"}
+    more = {knob.name: knob.high for knob in lesson.knobs.declared() if knob.kind == "int" and knob.name != "seed"}
     more |= {knob.name: knob.choices for knob in lesson.knobs.declared() if knob.kind == "list" and knob.choices}
-    costs = [MACHINE.seconds(lesson.cost(usual.model_copy(update={name: value}))) for name, value in more.items()]
-    assert max(costs) > 1.3 * MACHINE.seconds(lesson.cost(usual))
+    costs = [MACHINE.seconds(lesson.cost_of(usual.model_copy(update={name: value}))) for name, value in more.items()]
+    assert max(costs) > 1.3 * MACHINE.seconds(lesson.cost_of(usual))
 
 
 @pytest.mark.parametrize("lesson", [lesson for lesson in CURRICULUM if lesson.for_gpu], ids=lambda lesson: lesson.slug)
 def test_a_preset_for_a_gpu_is_refused_where_there_is_none_for_its_time_and_not_its_memory(lesson):
     for name in lesson.for_gpu:
-        cost = lesson.cost(lesson.presets[name])
+        cost = lesson.cost_of(lesson.presets[name])
         assert cost.bytes < MOST_BYTES
         with pytest.raises(CostError, match="would take"):
             check(cost, Calibration())

@@ -19,9 +19,28 @@ LAYERS = [
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
-    {"core.links", "core.lesson"},
-    {"core.cost", "core.panels", "core.narrator", "core.claims", "core.convnets", "core.data", "core.training"},
-    {"core.console", "core.device", "core.frames", "core.knob_text", "core.knobs", "core.nets", "core.places"}
+    {"core.links", "core.lesson", "core.lesson_v1", "core.claim_rules", "core.result"},
+    {
+        "core.charts",
+        "core.claims",
+        "core.convnets",
+        "core.cost",
+        "core.curves",
+        "core.data",
+        "core.narrator",
+        "core.panels",
+    }
+    | {"core.training"},
+    {
+        "core.console",
+        "core.device",
+        "core.facts",
+        "core.frames",
+        "core.knob_text",
+        "core.knobs",
+        "core.nets",
+        "core.places",
+    }
     | {"core.prose", "core.resources", "core.setup", "core.stats", "core.traces"},
 ]
 

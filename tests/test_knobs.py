@@ -13,9 +13,9 @@ from core.knobs import KnobError, Knobs, knob, link_text, spell
 
 
 class Example(Knobs):
-    widths: tuple[int, ...] = knob((8, 32), "units", ge=4, le=1024, stops=(8, 32), shown=True)
-    lr: float = knob(0.005, "how far", ge=0.0001, le=2.0)
-    passes: int = knob(20, "how often", ge=1, le=200)
+    widths: tuple[int, ...] = knob((8, 32), "units", 4, 1024, stops=(8, 32), shown=True)
+    lr: float = knob(0.005, "how far", 0.0001, 2.0)
+    passes: int = knob(20, "how often", 1, 200)
     sampling: Literal["shuffled", "with replacement"] = knob("shuffled", "which order")
     noisy: bool = knob(False, "whether labels are redrawn")
 
@@ -107,7 +107,7 @@ def test_knobs_are_frozen_and_hashable():
 
 def test_the_declaration_is_read_back_whole():
     widths, lr, _, sampling, noisy = Example.declared()
-    assert (widths.kind, widths.item, widths.ge, widths.le, widths.stops, widths.shown) == (
+    assert (widths.kind, widths.item, widths.low, widths.high, widths.stops, widths.shown) == (
         "list",
         "int",
         4,
@@ -152,7 +152,7 @@ class Worded(Knobs):
     chosen: tuple[Literal["a", "b", "c d"], ...] = knob(("a",), "some of three")
     words: tuple[Annotated[str, AfterValidator(known)], ...] = knob(("Aa", "Bb"), "words", most=3)
     text: Annotated[str, AfterValidator(known)] = knob("One line", "free text", most=20)
-    passes: int = knob(2, "how often", ge=1, le=9)
+    passes: int = knob(2, "how often", 1, 9)
 
     @model_validator(mode="after")
     def _together(self) -> Self:

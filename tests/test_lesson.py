@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core.frames import Frame, Recording
 from core.knobs import KnobError
 from core.lessons import LESSONS
+from tests.altered import altered
 
 LESSON = LESSONS["width-and-interpolation"]
 KNOBS = LESSON.knobs(widths=(8, 16), seeds=2)
@@ -21,9 +22,9 @@ def test_the_key_changes_with_knobs_lesson_and_revision_only():
     assert key == LESSON.key(LESSON.parse(KNOBS.model_dump()))
     others = [
         LESSON.key(KNOBS.model_copy(update={"seed": 2})),
-        replace(LESSON, revision=2).key(KNOBS),
-        replace(LESSON, slug="other").key(KNOBS),
-        replace(LESSON, prose=replace(LESSON.prose, title="other")).key(KNOBS),
+        altered(LESSON, revision=2).key(KNOBS),
+        altered(LESSON, slug="other").key(KNOBS),
+        altered(LESSON, prose=replace(LESSON.prose, title="other")).key(KNOBS),
     ]
     assert [other == key for other in others] == [False, False, False, True]
 

@@ -219,10 +219,10 @@ def test_a_link_reads_back_to_the_same_knobs_whatever_became_of_it(lesson, name)
 
 
 class Example(Knobs):
-    whole: int = knob(1, "a whole number", ge=-(10**12), le=10**12)
-    real: float = knob(0.5, "a number", ge=-1e30, le=1e30)
-    many: tuple[int, ...] = knob((1,), "whole numbers", ge=-(10**9), le=10**9)
-    reals: tuple[float, ...] = knob((0.5,), "numbers", ge=-1e30, le=1e30)
+    whole: int = knob(1, "a whole number", -(10**12), 10**12)
+    real: float = knob(0.5, "a number", -1e30, 1e30)
+    many: tuple[int, ...] = knob((1,), "whole numbers", -(10**9), 10**9)
+    reals: tuple[float, ...] = knob((0.5,), "numbers", -1e30, 1e30)
 
 
 @given(

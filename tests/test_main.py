@@ -13,6 +13,7 @@ from core.lessons import CURRICULUM, LESSONS
 from core.resources import cores
 from core.runs.run import Run, State
 from core.scripts import script
+from tests.altered import altered
 
 SMALL = ["--set", "nets=20", "--set", "epochs=1", "--set", "points=64", "--set", "depth=2"]
 RELU = ["run", "dying-relu", *SMALL, "--device", "cpu"]
@@ -173,8 +174,8 @@ def test_files_that_cannot_be_imported_get_a_sentence_each_and_the_others_are(ca
 
 def test_an_imported_run_goes_into_the_gallery_as_one(capsys, monkeypatch, tmp_path, cache):
     lesson = LESSONS["dying-relu"]
-    small = {"Classroom": lesson.shrunk(lesson.presets["Classroom"])}
-    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    small = {"Classroom": lesson.small(lesson.presets["Classroom"])}
+    monkeypatch.setitem(vars(lesson), "presets", small)
     main(["run", "dying-relu"])
     main(["export", lesson.key(small["Classroom"]), "--out", str(tmp_path / "run.glab")])
     shutil.rmtree(cache)
@@ -200,8 +201,8 @@ def own_gallery(monkeypatch, cache):
 
 def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeypatch, capsys, cache, own_gallery):
     lesson = LESSONS["dying-relu"]
-    small = {name: lesson.shrunk(knobs) for name, knobs in list(lesson.presets.items())[:4]}
-    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    small = {name: lesson.small(knobs) for name, knobs in list(lesson.presets.items())[:4]}
+    monkeypatch.setitem(vars(lesson), "presets", small)
     monkeypatch.setitem(vars(lesson), "for_gpu", ("As the notebook ran it",))  # left out
     assert main(["gallery", "build", "dying-relu"]) == 0
     assert main(["gallery", "verify"]) == 0
@@ -219,11 +220,11 @@ def test_the_gallery_is_built_and_verified_and_a_flipped_byte_is_noticed(monkeyp
 
 def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch, capsys, own_gallery):
     lesson = LESSONS["dying-relu"]
-    small = {"Classroom": lesson.shrunk(lesson.presets["Classroom"])}
-    said = lesson.claims
-    monkeypatch.setitem(vars(lesson), "presets", small)  # the dataclass is frozen, its dictionary is not
+    small = {"Classroom": lesson.small(lesson.presets["Classroom"])}
+    said = lesson.check_claims
+    monkeypatch.setitem(vars(lesson), "presets", small)
     assert main(["gallery", "build", "dying-relu"]) == 0
-    monkeypatch.setitem(vars(lesson), "claims", lambda *run: [replace(each, source="anew") for each in said(*run)])
+    monkeypatch.setattr(lesson, "check_claims", lambda run: [replace(each, source="anew") for each in said(run)])
     monkeypatch.setitem(vars(lesson), "train", None)
     assert main(["gallery", "verify"]) == 1
     assert "no longer give the facts or claims" in capsys.readouterr().err
@@ -233,29 +234,29 @@ def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch
     assert "1 runs, 1 restated, 0 refused" in capsys.readouterr().out
     assert main(["gallery", "verify"]) == 0
 
-    monkeypatch.setitem(vars(lesson), "claims", lambda knobs, recording: recording.last("a new curve"))
+    monkeypatch.setattr(lesson, "check_claims", lambda run: run.recording.last("a new curve"))
     assert main(["gallery", "restate"]) == 1
     assert "KeyError: 'a new curve'; build it again." in capsys.readouterr().err
 
 
 def test_last_digits_as_another_processor_computes_them_are_no_problem_and_verdicts_are(monkeypatch, capsys):
     lesson = LESSONS["dying-relu"]
-    knobs, said = lesson.shrunk(lesson.presets["Classroom"]), lesson.facts
-    monkeypatch.setitem(vars(lesson), "presets", {"Classroom": knobs})  # the dataclass is frozen, its dictionary is not
+    knobs, said = lesson.small(lesson.presets["Classroom"]), lesson.compute_facts
+    monkeypatch.setitem(vars(lesson), "presets", {"Classroom": knobs})
     assert main(["gallery", "build", "dying-relu"]) == 0
     for factor, problems in ((1 + 1e-12, 0), (1 + 1e-6, 1)):
 
-        def elsewhere(*run, factor=factor):
-            return {name: value and value * factor for name, value in said(*run).items()}
+        def elsewhere(run, factor=factor):
+            return [replace(fact, value=fact.value and fact.value * factor) for fact in said(run)]
 
-        monkeypatch.setitem(vars(lesson), "facts", elsewhere)
+        monkeypatch.setattr(lesson, "compute_facts", elsewhere)
         assert main(["gallery", "verify"]) == problems
         captured = capsys.readouterr()
         assert f"1 runs verified, {problems} problems" in captured.out
     assert "the fact born_dead_fraction was" in captured.err
-    monkeypatch.setitem(vars(lesson), "facts", said)
-    claims = lesson.claims
-    monkeypatch.setitem(vars(lesson), "claims", lambda *run: [replace(each, holds=None) for each in claims(*run)])
+    monkeypatch.setattr(lesson, "compute_facts", said)
+    claims = lesson.check_claims
+    monkeypatch.setattr(lesson, "check_claims", lambda run: [replace(each, holds=None) for each in claims(run)])
     assert main(["gallery", "verify"]) == 1
     assert "had holds" in capsys.readouterr().err
 
@@ -341,7 +342,7 @@ def test_a_claim_may_fail_where_a_mistake_is_shown_and_nowhere_else():
     lesson = LESSONS["cnn-arithmetic"]
     mistaken = lesson.presets["As the notebook ran it"]
     for name, problems in (("As the notebook ran it", 0), ("Done right", 2)):
-        under = replace(lesson, presets={**lesson.presets, "As the notebook ran it": lesson.knobs(), name: mistaken})
+        under = altered(lesson, presets={**lesson.presets, "As the notebook ran it": lesson.knobs(), name: mistaken})
         run = Run(under, mistaken, under.key(mistaken), state=State.DONE)
         for frame in under.train(mistaken, torch.device("cpu")):
             run.recording.append(frame)

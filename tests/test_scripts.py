@@ -151,9 +151,9 @@ def tried():
     found = {}
     for slug in SCRIPTS:
         lesson = LESSONS[slug]
-        small = lesson.shrunk(lesson.knobs())
+        small = lesson.small(lesson.knobs())
         for name, knobs in list(lesson.presets.items())[: 1 if slug in LONG else None]:
-            found[slug, name] = lesson.shrunk(knobs)
+            found[slug, name] = lesson.small(knobs)
         for i, values in enumerate(MORE.get(slug, ())):
             found[slug, f"more {i}"] = lesson.parse({**small.model_dump(), **values})
         if hasattr(small, "seed"):
@@ -416,7 +416,7 @@ def test_every_file_is_a_lessons_script():
 def test_without_matplotlib_the_numbers_are_printed_all_the_same(tmp_path):
     lesson = LESSONS["perceptron-and-hinge"]
     path = tmp_path / "script.py"
-    path.write_text(script(lesson, lesson.shrunk(lesson.knobs())), encoding="utf-8")
+    path.write_text(script(lesson, lesson.small(lesson.knobs())), encoding="utf-8")
     blind = (
         "import sys, runpy, importlib.util; importlib.util.find_spec = lambda name: None; runpy.run_path(sys.argv[1])"
     )
@@ -427,7 +427,7 @@ def test_without_matplotlib_the_numbers_are_printed_all_the_same(tmp_path):
 
 def test_the_one_choice_that_a_script_lacks_is_named_at_its_top_and_never_replaced_by_another(tmp_path):
     lesson, path = LESSONS["dying-relu"], tmp_path / "script.py"
-    path.write_text(script(lesson, lesson.shrunk(lesson.knobs(init="orthogonal"))), encoding="utf-8")
+    path.write_text(script(lesson, lesson.small(lesson.knobs(init="orthogonal"))), encoding="utf-8")
     assert 'init = "orthogonal" is not known' in ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     ran = start([], path, path=tmp_path)
     assert ran.stderr.strip().endswith("KeyError: 'orthogonal'")

@@ -25,7 +25,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     overfitting_cures.LESSON,
     dropout.LESSON,
     batchnorm_and_dropout.LESSON,
-    width_and_interpolation.LESSON,
+    width_and_interpolation.lesson,
     cnn_arithmetic.LESSON,
     optimizers.LESSON,
     cutout_and_batch_augmentation.LESSON,

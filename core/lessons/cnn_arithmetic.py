@@ -19,7 +19,7 @@ from core.convnets import Chain, Conv, Count, Dense, LayerError, Row, account, b
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson
+from core.lesson_v1 import Facts, Lesson
 from core.panels import COLOURS, DASHES, FAINT, Panel, Still, Switch, lines, reference
 from core.traces import Scatter
 
@@ -133,11 +133,11 @@ class CnnKnobs(Knobs):
 
     nets: tuple[Name, ...] = knob(("your net", "AlexNet", "VGG19", "ResNet-44"), "which nets are counted side by side", shown=True)  # fmt: skip
     net: Annotated[str, AfterValidator(readable)] = knob(MINE, "a net of your own, a layer on each line: conv, pool, fc, norm, average, ( a | b ) side by side, ( a + b ) added; options are stride 2, pad 1, groups 2, no bias, floor", label="your net", most=1000, shown=True)  # fmt: skip
-    input_size: int = knob(32, "pixels along the side of the picture that your net gets", ge=NARROWEST, le=WIDEST, stops=(4, 8, 16, 28, 30, 32, 64, 128, 224, 227, 256, 512), shown=True)  # fmt: skip
-    batch_size: int = knob(64, "pictures at once: each needs activations of its own, while the weights are shared", ge=1, le=4096, stops=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096), shown=True)  # fmt: skip
-    channels: int = knob(3, "maps that your net gets: 1 for grey, 3 for colours, 256 inside a larger net", ge=1, le=2048, stops=(1, 3, 64, 192, 256, 512, 1024, 2048))  # fmt: skip
-    bytes_per_number: int = knob(4, "memory for one number: 4 for float32, 2 for half the digits", ge=1, le=8, stops=(1, 2, 4, 8))  # fmt: skip
-    filter_size: int = knob(5, "side of the small filters that are stacked to replace one large one", ge=1, le=15, stops=(1, 2, 3, 5, 7, 9, 11, 15))  # fmt: skip
+    input_size: int = knob(32, "pixels along the side of the picture that your net gets", NARROWEST, WIDEST, stops=(4, 8, 16, 28, 30, 32, 64, 128, 224, 227, 256, 512), shown=True)  # fmt: skip
+    batch_size: int = knob(64, "pictures at once: each needs activations of its own, while the weights are shared", 1, 4096, stops=(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096), shown=True)  # fmt: skip
+    channels: int = knob(3, "maps that your net gets: 1 for grey, 3 for colours, 256 inside a larger net", 1, 2048, stops=(1, 3, 64, 192, 256, 512, 1024, 2048))  # fmt: skip
+    bytes_per_number: int = knob(4, "memory for one number: 4 for float32, 2 for half the digits", 1, 8, stops=(1, 2, 4, 8))  # fmt: skip
+    filter_size: int = knob(5, "side of the small filters that are stacked to replace one large one", 1, 15, stops=(1, 2, 3, 5, 7, 9, 11, 15))  # fmt: skip
     version: Literal["as published", "as the notebook counted"] = knob("as published", "the notebook left out biases of AlexNet and VGG19, and gave its Inception module maps of 32 instead of 28")  # fmt: skip
 
     @model_validator(mode="after")

@@ -23,8 +23,8 @@ from core.claims import Claim, resolves
 from core.cost import Cost
 from core.data import Dataset
 from core.frames import Array, Frame, Recording
-from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, finite, noted_sizes, sizes_of
+from core.knobs import SEED, Knobs, knob
+from core.lesson_v1 import Facts, Lesson, finite, noted_sizes, sizes_of
 from core.narrator import Diverges, Levels, Watch
 from core.nets import he, relu
 from core.panels import COLOURS, Panel, Switch, lines, png, reference
@@ -51,29 +51,27 @@ HOFFER = "Hoffer et al. 2020, CVPR"
 class CutoutKnobs(Knobs):
     """What may be turned."""
 
-    augmentations: tuple[int, ...] = knob((1, 4), "M, the views of each picture in one step: one net for each, side by side", ge=1, le=40, stops=(1, 2, 4, 8, 16, 40), label="augmentations M", shown=True)  # fmt: skip
+    augmentations: tuple[int, ...] = knob((1, 4), "M, the views of each picture in one step: one net for each, side by side", 1, 40, stops=(1, 2, 4, 8, 16, 40), label="augmentations M", shown=True)  # fmt: skip
     frozen_copies: Literal["none", "beside", "instead"] = knob("beside", "nets on the notebook's M copies of the set, with holes cut once: none, beside the others (for M above 1), or instead of them", shown=True)  # fmt: skip
-    cutout_length: int = knob(12, "side of the square that is cut out, in pixels; 0 cuts nothing", ge=0, le=24, stops=(0, 4, 8, 12, 16, 20, 24), shown=True)  # fmt: skip
-    holes: int = knob(1, "squares cut out of each view", ge=1, le=4, stops=(1, 2, 3, 4), shown=True)
+    cutout_length: int = knob(12, "side of the square that is cut out, in pixels; 0 cuts nothing", 0, 24, stops=(0, 4, 8, 12, 16, 20, 24), shown=True)  # fmt: skip
+    holes: int = knob(1, "squares cut out of each view", 1, 4, stops=(1, 2, 3, 4), shown=True)
     fill: Literal["mean", "black"] = knob("mean", "what stands in a hole: the mean colour, which the net reads as 0, or black as in the notebook")  # fmt: skip
     shift: Shift = knob("crop", "how far a view may move: an eighth of the side with mean colour at the border, the notebook's tenth with its edge repeated, or not at all")  # fmt: skip
-    pictures: tuple[int, ...] = knob((7, 3), "which pictures of the set are shown with their holes; 7 and 3 are the notebook's", ge=0, le=49_999, stops=(0, 3, 7, 12, 25), most=4, label="pictures shown")  # fmt: skip
-    depth: int = knob(8, "layers of the net: 6n + 2", ge=8, le=56, stops=(8, 14, 20, 26, 32, 38, 44, 50, 56))
+    pictures: tuple[int, ...] = knob((7, 3), "which pictures of the set are shown with their holes; 7 and 3 are the notebook's", 0, 49_999, stops=(0, 3, 7, 12, 25), most=4, label="pictures shown")  # fmt: skip
+    depth: int = knob(8, "layers of the net: 6n + 2", 8, 56, stops=(8, 14, 20, 26, 32, 38, 44, 50, 56))
     shortcut: Shortcut = knob("padding", "what leads past a block that changes the size: nothing to learn, or the notebook's 1 × 1 convolution")  # fmt: skip
-    shrink: int = knob(4, "side of the squares of pixels that are averaged before the net reads a view: 1 is the whole picture, 2 four times as quick", ge=1, le=4, stops=(1, 2, 3, 4))  # fmt: skip
-    examples: int = knob(2000, "pictures to learn from, at most as many as the set has", ge=50, le=60_000, stops=(500, 1000, 2000, 4000, 10_000, 50_000))  # fmt: skip
-    tests: int = knob(1000, "unseen pictures that judge the nets", ge=50, le=10_000, stops=(500, 1000, 2000, 5000, 10_000))  # fmt: skip
-    epochs: int = knob(2, "how often a net sees every picture, M views at a time", ge=1, le=200, stops=(1, 2, 3, 5, 10, 15, 20, 50, 100, 200))  # fmt: skip
-    batch_size: int = knob(32, "B, the pictures of one step; with M views each a step reads M · B", ge=8, le=256, stops=(8, 16, 32, 64, 128, 256))  # fmt: skip
+    shrink: int = knob(4, "side of the squares of pixels that are averaged before the net reads a view: 1 is the whole picture, 2 four times as quick", 1, 4, stops=(1, 2, 3, 4))  # fmt: skip
+    examples: int = knob(2000, "pictures to learn from, at most as many as the set has", 50, 60_000, stops=(500, 1000, 2000, 4000, 10_000, 50_000))  # fmt: skip
+    tests: int = knob(1000, "unseen pictures that judge the nets", 50, 10_000, stops=(500, 1000, 2000, 5000, 10_000))  # fmt: skip
+    epochs: int = knob(2, "how often a net sees every picture, M views at a time", 1, 200, stops=(1, 2, 3, 5, 10, 15, 20, 50, 100, 200))  # fmt: skip
+    batch_size: int = knob(32, "B, the pictures of one step; with M views each a step reads M · B", 8, 256, stops=(8, 16, 32, 64, 128, 256))  # fmt: skip
     optimizer: Literal["sgd", "momentum", "nesterov", "adam"] = knob("adam", "how a gradient becomes a step")
-    learning_rate: float = knob(0.003, "how far a step moves the weights", ge=0.0001, le=1.0, stops=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))  # fmt: skip
+    learning_rate: float = knob(0.003, "how far a step moves the weights", 0.0001, 1.0, stops=(0.0003, 0.001, 0.003, 0.01, 0.03, 0.1))  # fmt: skip
     schedule: Literal["constant", "steps"] = knob("steps", "whether the rate stays, or falls to a tenth after half of the epochs and again after three quarters")  # fmt: skip
-    weight_decay: float = knob(0.0001, "pull of every weight towards 0, added to its gradient", ge=0.0, le=0.01, stops=(0.0, 0.0001, 0.0002, 0.0005, 0.001))  # fmt: skip
+    weight_decay: float = knob(0.0001, "pull of every weight towards 0, added to its gradient", 0.0, 0.01, stops=(0.0, 0.0001, 0.0002, 0.0005, 0.001))  # fmt: skip
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("cifar10", "what is learned; digits needs no download")  # fmt: skip
-    seeds: int = knob(1, "repeats with other examples, order, views and start: how much is chance", ge=1, le=8, stops=(1, 2, 3, 4, 5, 8))  # fmt: skip
-    seed: int = knob(
-        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 9
-    )
+    seeds: int = knob(1, "repeats with other examples, order, views and start: how much is chance", 1, 8, stops=(1, 2, 3, 4, 5, 8))  # fmt: skip
+    seed: int = SEED
 
     @model_validator(mode="after")
     def _depth_divides(self) -> Self:

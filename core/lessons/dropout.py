@@ -17,8 +17,8 @@ from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
-from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, finite
+from core.knobs import SEED, Knobs, knob
+from core.lesson_v1 import Facts, Lesson, finite
 from core.narrator import Diverges, Overfits, Watch
 from core.nets import INITS, Init, normal, relu
 from core.panels import COLOURS, FAINT, Panel, Still, Switch, lines, reference
@@ -49,20 +49,18 @@ SRIVASTAVA = "Srivastava et al. 2014, JMLR 15:1929"
 class DropoutKnobs(Knobs):
     """What may be turned."""
 
-    rate: float = knob(0.2, "probability p that a hidden unit is dropped in a training step; 0 is no dropout", ge=0.0, le=0.8, stops=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8), shown=True)  # fmt: skip
+    rate: float = knob(0.2, "probability p that a hidden unit is dropped in a training step; 0 is no dropout", 0.0, 0.8, stops=(0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8), shown=True)  # fmt: skip
     rule: Literal["inverted", "keep", "notebook"] = knob("inverted", "what makes up for dropped units: kept ones × 1/(1 − p) in training, all × (1 − p) in evaluation, or, as the notebook's text says, all × p", shown=True)  # fmt: skip
-    width: int = knob(64, "units in each hidden layer", ge=2, le=1024, stops=(8, 16, 32, 64, 128, 256, 512, 1024), shown=True)  # fmt: skip
-    points: int = knob(50, "training points: the fewer, the easier they are learned by heart", ge=5, le=500, stops=(10, 20, 50, 100, 200, 500), shown=True)  # fmt: skip
-    depth: int = knob(4, "hidden layers, each followed by dropout", ge=1, le=6)
-    input_rate: float = knob(0.0, "probability that an input is dropped; here there is only one, so then the net sees 0", ge=0.0, le=0.8, stops=(0.0, 0.05, 0.1, 0.2, 0.5, 0.8))  # fmt: skip
+    width: int = knob(64, "units in each hidden layer", 2, 1024, stops=(8, 16, 32, 64, 128, 256, 512, 1024), shown=True)  # fmt: skip
+    points: int = knob(50, "training points: the fewer, the easier they are learned by heart", 5, 500, stops=(10, 20, 50, 100, 200, 500), shown=True)  # fmt: skip
+    depth: int = knob(4, "hidden layers, each followed by dropout", 1, 6)
+    input_rate: float = knob(0.0, "probability that an input is dropped; here there is only one, so then the net sees 0", 0.0, 0.8, stops=(0.0, 0.05, 0.1, 0.2, 0.5, 0.8))  # fmt: skip
     where: Literal["every hidden layer", "all but the last"] = knob("every hidden layer", "where units are dropped; the notebook spared its fifth and last hidden layer", label="dropout after")  # fmt: skip
-    epochs: int = knob(1500, "steps on all training points at once", ge=10, le=5000, stops=(100, 300, 500, 1000, 1500, 2000, 3000, 5000))  # fmt: skip
-    noise: float = knob(0.15, "spread of the noise on each point; its square is the error that nobody can beat", ge=0.0, le=0.5, stops=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5))  # fmt: skip
+    epochs: int = knob(1500, "steps on all training points at once", 10, 5000, stops=(100, 300, 500, 1000, 1500, 2000, 3000, 5000))  # fmt: skip
+    noise: float = knob(0.15, "spread of the noise on each point; its square is the error that nobody can beat", 0.0, 0.5, stops=(0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5))  # fmt: skip
     init: Literal["glorot", "he", "normal 0.05"] = knob("glorot", "how weights start; the last is the notebook's N(0, 0.05²), biases too, which fades away in narrow nets", label="initialization")  # fmt: skip
-    data_sets: int = knob(8, "data sets, each with nets of its own: how much of a difference is chance", ge=1, le=12, stops=(1, 2, 3, 5, 6, 8, 10, 12))  # fmt: skip
-    seed: int = knob(
-        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
-    )
+    data_sets: int = knob(8, "data sets, each with nets of its own: how much of a difference is chance", 1, 12, stops=(1, 2, 3, 5, 6, 8, 10, 12))  # fmt: skip
+    seed: int = SEED
 
 
 def series(knobs: DropoutKnobs) -> list[str]:

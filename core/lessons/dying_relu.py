@@ -15,8 +15,8 @@ from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
-from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson
+from core.knobs import SEED, Knobs, knob
+from core.lesson_v1 import Facts, Lesson
 from core.narrator import Diverges, Levels, Reaches, Watch
 from core.nets import ACTIVATIONS, INITS, leaky_relu
 from core.panels import ALIVE, COLOURS, DASHES, DEAD, Panel, Still, Switch, lines, reference
@@ -46,22 +46,20 @@ COLLAPSED = ("by structure", "by variance", "at birth")  # how it is counted whi
 class ReluKnobs(Knobs):
     """What may be turned."""
 
-    depth: int = knob(9, "hidden layers; the paper counts the output too, so its 10 layers are 9 here", ge=1, le=30, stops=(1, 2, 3, 5, 7, 9, 10, 15, 20, 30), shown=True)  # fmt: skip
-    width: int = knob(2, "units in each hidden layer", ge=1, le=16, stops=(1, 2, 3, 4, 6, 8, 10, 16), shown=True)
+    depth: int = knob(9, "hidden layers; the paper counts the output too, so its 10 layers are 9 here", 1, 30, stops=(1, 2, 3, 5, 7, 9, 10, 15, 20, 30), shown=True)  # fmt: skip
+    width: int = knob(2, "units in each hidden layer", 1, 16, stops=(1, 2, 3, 4, 6, 8, 10, 16), shown=True)
     activation: Literal["relu", "leaky relu", "elu", "tanh"] = knob("relu", "what a unit does with its sum; only ReLU is exactly flat", shown=True)  # fmt: skip
     init: Literal["he", "glorot", "orthogonal", "randomized asymmetric"] = knob("he", "how weights start; the last tilts each unit towards being on", label="initialization", shown=True)  # fmt: skip
-    nets: int = knob(500, "independent nets, each with its own start and order of examples", ge=20, le=4000, stops=(50, 200, 500, 1000, 2000, 4000))  # fmt: skip
-    slope: float = knob(0.2, "slope of leaky ReLU where it leaks; Keras uses 0.2", ge=0.0, le=0.5, stops=(0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5))  # fmt: skip
+    nets: int = knob(500, "independent nets, each with its own start and order of examples", 20, 4000, stops=(50, 200, 500, 1000, 2000, 4000))  # fmt: skip
+    slope: float = knob(0.2, "slope of leaky ReLU where it leaks; Keras uses 0.2", 0.0, 0.5, stops=(0.0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5))  # fmt: skip
     target: Literal["|x|", "x·sin(5x)", "1{x>0}+0.2·sin(5x)"] = knob("|x|", "the function to learn, one of the paper's three")  # fmt: skip
     interval: Literal["±√3", "±√7"] = knob("±√3", "where inputs are drawn: the paper's interval or the notebook's")
     optimizer: Literal["sgd", "momentum", "nesterov", "adam"] = knob("adam", "how a gradient becomes a step; none of them moves what has no gradient")  # fmt: skip
-    learning_rate: float = knob(0.001, "how far each step moves the weights", ge=1e-5, le=1.0, stops=(1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0))  # fmt: skip
-    epochs: int = knob(10, "passes over the 3,000 points; 0 looks at birth only", ge=0, le=50, stops=(0, 1, 2, 5, 10, 20, 50))  # fmt: skip
-    points: int = knob(3000, "training points, drawn from the interval", ge=64, le=10_000, stops=(64, 300, 1000, 3000, 10_000))  # fmt: skip
+    learning_rate: float = knob(0.001, "how far each step moves the weights", 1e-5, 1.0, stops=(1e-5, 1e-4, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0))  # fmt: skip
+    epochs: int = knob(10, "passes over the 3,000 points; 0 looks at birth only", 0, 50, stops=(0, 1, 2, 5, 10, 20, 50))  # fmt: skip
+    points: int = knob(3000, "training points, drawn from the interval", 64, 10_000, stops=(64, 300, 1000, 3000, 10_000))  # fmt: skip
     training: Literal["independent nets", "one net, fitted again"] = knob("independent nets", "the second is what the notebook did: one net, fitted as many times as there should be nets")  # fmt: skip
-    seed: int = knob(
-        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
-    )
+    seed: int = SEED
 
 
 def fleet(knobs: ReluKnobs, nets: int, device: torch.device, *, seed: int, depth: int = 0, width: int = 0) -> Fleet:

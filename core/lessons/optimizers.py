@@ -21,8 +21,8 @@ from core import data, prose
 from core.claims import Claim, resolves
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
-from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, finite, noted_sizes, sizes_of
+from core.knobs import SEED, Knobs, knob
+from core.lesson_v1 import Facts, Lesson, finite, noted_sizes, sizes_of
 from core.narrator import Diverges, Watch
 from core.nets import INITS, relu
 from core.panels import COLOURS, Panel, Still, Switch, lines, reference
@@ -75,18 +75,16 @@ class OptimizerKnobs(Knobs):
 
     optimizers: tuple[Name, ...] = knob(("sgd", "momentum", "adagrad", "rmsprop", "adadelta", "adam", "nadam"), "which rules train, one net each, side by side", shown=True)  # fmt: skip
     rates: Literal["notebook", "paper", "tuned"] = knob("tuned", "the learning rate of each: Keras' default as in the notebook, the one of its paper, or the best of ten on a validation split", shown=True, label="learning rates")  # fmt: skip
-    l2: float = knob(0.0, "λ of the penalty λ·Σw² on the hidden layers; AdamW shrinks weights by as much instead", ge=0.0, le=0.01, stops=(0.0, 0.0001, 0.001, 0.01), shown=True, label="L2 penalty")  # fmt: skip
+    l2: float = knob(0.0, "λ of the penalty λ·Σw² on the hidden layers; AdamW shrinks weights by as much instead", 0.0, 0.01, stops=(0.0, 0.0001, 0.001, 0.01), shown=True, label="L2 penalty")  # fmt: skip
     dropout: Literal["without", "with", "both"] = knob("without", "whether a fifth of the inputs and half of the hidden units are dropped in training; at the same rates", shown=True)  # fmt: skip
-    width: int = knob(64, "units in each of the two hidden layers; the notebook's net has 1,000", ge=2, le=1000, stops=(16, 32, 64, 128, 256, 512, 1000))  # fmt: skip
-    examples: int = knob(1500, "training examples; a fifth as many again are held out to tune on, so cifar10 gives 41,666 at most", ge=20, le=50_000, stops=(500, 1000, 1500, 2000, 4000, 10_000, 50_000))  # fmt: skip
-    epochs: int = knob(6, "how often each net sees every example", ge=1, le=200, stops=(2, 4, 6, 8, 10, 20, 50, 100, 200))  # fmt: skip
-    batch_size: int = knob(32, "examples averaged into one step", ge=4, le=512, stops=(16, 32, 64, 128, 256))
+    width: int = knob(64, "units in each of the two hidden layers; the notebook's net has 1,000", 2, 1000, stops=(16, 32, 64, 128, 256, 512, 1000))  # fmt: skip
+    examples: int = knob(1500, "training examples; a fifth as many again are held out to tune on, so cifar10 gives 41,666 at most", 20, 50_000, stops=(500, 1000, 1500, 2000, 4000, 10_000, 50_000))  # fmt: skip
+    epochs: int = knob(6, "how often each net sees every example", 1, 200, stops=(2, 4, 6, 8, 10, 20, 50, 100, 200))  # fmt: skip
+    batch_size: int = knob(32, "examples averaged into one step", 4, 512, stops=(16, 32, 64, 128, 256))
     dataset: Literal["cifar10", "fashion-mnist", "mnist", "digits"] = knob("fashion-mnist", "what is learned; the notebook's is cifar10, digits needs no download")  # fmt: skip
     pixels: Literal["0 to 1", "standardised"] = knob("0 to 1", "what the net sees: pixels over their largest value, as the notebook, or less their mean and over their spread, which is learned faster")  # fmt: skip
     landscape: Literal["ravine", "saddle", "eggholder"] = knob("ravine", "the two-dimensional function on which the same rules are watched")  # fmt: skip
-    seed: int = knob(
-        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
-    )
+    seed: int = SEED
 
     @model_validator(mode="after")
     def _leaves_some_to_tune_on(self) -> Self:

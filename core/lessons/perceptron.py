@@ -17,8 +17,8 @@ from core import prose
 from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
-from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson
+from core.knobs import SEED, Knobs, knob
+from core.lesson_v1 import Facts, Lesson
 from core.narrator import Levels, Reaches, Watch
 from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
 from core.traces import Scatter, Violin
@@ -36,17 +36,15 @@ REFERENCE = "1,000 training sets of this lesson, three seeds"
 class PerceptronKnobs(Knobs):
     """What may be turned."""
 
-    points: int = knob(20, "training points in each set: the fewer, the more the line depends on which they are", ge=5, le=200, stops=(5, 10, 20, 50, 100, 200), shown=True)  # fmt: skip
-    learning_rate: float = knob(0.1, "how far each point moves the weights", ge=0.001, le=1.0, stops=LADDER, shown=True)
-    epochs: int = knob(1000, "how often each set is gone through, always in the same order", ge=10, le=2000, stops=(10, 30, 100, 300, 1000, 2000), shown=True)  # fmt: skip
+    points: int = knob(20, "training points in each set: the fewer, the more the line depends on which they are", 5, 200, stops=(5, 10, 20, 50, 100, 200), shown=True)  # fmt: skip
+    learning_rate: float = knob(0.1, "how far each point moves the weights", 0.001, 1.0, stops=LADDER, shown=True)
+    epochs: int = knob(1000, "how often each set is gone through, always in the same order", 10, 2000, stops=(10, 30, 100, 300, 1000, 2000), shown=True)  # fmt: skip
     labels: Literal["-1/+1", "0/1"] = knob("-1/+1", "what the two classes are called; 0/1 is the notebook's program, predictions still −1 and +1", shown=True)  # fmt: skip
-    training_sets: int = knob(500, "independent training sets, each with its own test points and start", ge=1, le=1000, stops=(1, 20, 100, 200, 500, 1000))  # fmt: skip
-    margin: float = knob(1.0, "how right a point must be before hinge leaves it alone; at 0 hinge is the perceptron", ge=0.0, le=2.0, stops=(0.0, 0.1, 0.3, 1.0, 2.0))  # fmt: skip
-    init_scale: float = knob(3.0, "weights start anywhere between minus and plus this; at 0 the perceptron's learning rate changes nothing", ge=0.0, le=3.0, stops=(0.0, 0.1, 1.0, 3.0))  # fmt: skip
+    training_sets: int = knob(500, "independent training sets, each with its own test points and start", 1, 1000, stops=(1, 20, 100, 200, 500, 1000))  # fmt: skip
+    margin: float = knob(1.0, "how right a point must be before hinge leaves it alone; at 0 hinge is the perceptron", 0.0, 2.0, stops=(0.0, 0.1, 0.3, 1.0, 2.0))  # fmt: skip
+    init_scale: float = knob(3.0, "weights start anywhere between minus and plus this; at 0 the perceptron's learning rate changes nothing", 0.0, 3.0, stops=(0.0, 0.1, 1.0, 3.0))  # fmt: skip
     same_start: bool = knob(True, "whether both rules start from the same weights, so that they differ in nothing else; the notebook drew new ones")  # fmt: skip
-    seed: int = knob(
-        1, "where chance begins; equal knobs give an equal run on one kind of processor", ge=0, le=2**31 - 1
-    )
+    seed: int = SEED
 
 
 def draw(knobs: PerceptronKnobs) -> tuple[Array, Array, Array]:

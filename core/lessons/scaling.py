@@ -17,7 +17,7 @@ from core.claims import Claim
 from core.cost import Cost
 from core.frames import Array, Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import Facts, Lesson, finite
+from core.lesson_v1 import Facts, Lesson, finite
 from core.narrator import Diverges, Watch
 from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
 from core.resources import cores
@@ -44,17 +44,17 @@ START_CALLS = 5e5  # what it costs to start the workers, in tensor operations: t
 class ScalingKnobs(Knobs):
     """What may be turned."""
 
-    workers: int = knob(4, "processes that compute at once; as many as this machine has cores are measured, the others are a model", ge=1, le=32, stops=(1, 2, 4, 8, 16, 32), shown=True)  # fmt: skip
-    global_batch: int = knob(1024, "examples in a step: of all workers together (strong), of each worker (weak)", ge=32, le=16384, stops=(32, 128, 256, 512, 1024, 2048, 4096, 16384), shown=True)  # fmt: skip
-    serial_fraction: float = knob(0.1, "share of one worker's work that cannot be split: every worker does it all over", ge=0.0, le=0.5, stops=(0.0, 0.05, 0.1, 0.2, 0.5), shown=True)  # fmt: skip
-    model_up_to: int = knob(64, "how many workers the model is drawn for", ge=2, le=1024, stops=(8, 16, 64, 256, 1024), shown=True)  # fmt: skip
-    width: int = knob(256, "units in each hidden layer: more to compute, and a longer message", ge=8, le=2048, stops=(32, 64, 128, 256, 512, 1024, 2048))  # fmt: skip
-    layers: int = knob(3, "hidden layers", ge=1, le=8)
-    steps: int = knob(60, "training steps that are measured in each setting", ge=10, le=1000, stops=(10, 30, 60, 120, 300, 1000))  # fmt: skip
-    latency: float = knob(0.0, "microseconds that any message takes in the model; 0: as measured here", ge=0.0, le=10_000.0, stops=(0.0, 1.0, 10.0, 50.0, 500.0, 10_000.0))  # fmt: skip
-    bandwidth: float = knob(0.0, "gigabytes a second that the model's network carries; 0: as measured here", ge=0.0, le=1000.0, stops=(0.0, 0.1, 1.25, 12.5, 100.0, 1000.0))  # fmt: skip
+    workers: int = knob(4, "processes that compute at once; as many as this machine has cores are measured, the others are a model", 1, 32, stops=(1, 2, 4, 8, 16, 32), shown=True)  # fmt: skip
+    global_batch: int = knob(1024, "examples in a step: of all workers together (strong), of each worker (weak)", 32, 16384, stops=(32, 128, 256, 512, 1024, 2048, 4096, 16384), shown=True)  # fmt: skip
+    serial_fraction: float = knob(0.1, "share of one worker's work that cannot be split: every worker does it all over", 0.0, 0.5, stops=(0.0, 0.05, 0.1, 0.2, 0.5), shown=True)  # fmt: skip
+    model_up_to: int = knob(64, "how many workers the model is drawn for", 2, 1024, stops=(8, 16, 64, 256, 1024), shown=True)  # fmt: skip
+    width: int = knob(256, "units in each hidden layer: more to compute, and a longer message", 8, 2048, stops=(32, 64, 128, 256, 512, 1024, 2048))  # fmt: skip
+    layers: int = knob(3, "hidden layers", 1, 8)
+    steps: int = knob(60, "training steps that are measured in each setting", 10, 1000, stops=(10, 30, 60, 120, 300, 1000))  # fmt: skip
+    latency: float = knob(0.0, "microseconds that any message takes in the model; 0: as measured here", 0.0, 10_000.0, stops=(0.0, 1.0, 10.0, 50.0, 500.0, 10_000.0))  # fmt: skip
+    bandwidth: float = knob(0.0, "gigabytes a second that the model's network carries; 0: as measured here", 0.0, 1000.0, stops=(0.0, 0.1, 1.25, 12.5, 100.0, 1000.0))  # fmt: skip
     rule: Literal["fixed", "linear", "square root"] = knob("fixed", "what the learning rate does when the weak batch grows k-fold: stays, grows by k, by √k", label="learning rate")  # fmt: skip
-    seed: int = knob(1, "where chance begins; equal knobs train equally on one kind of processor, though never in equal time", ge=0, le=2**31 - 1)  # fmt: skip
+    seed: int = knob(1, "where chance begins; equal knobs train equally on one kind of processor, though never in equal time", 0, 2**31 - 1)  # fmt: skip
 
 
 def tried(knobs: ScalingKnobs) -> list[int]:

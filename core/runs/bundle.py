@@ -260,9 +260,10 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
                     if not _shows(trace, attribute, recording):
                         yield f"picture {trace.name(attribute)} is missing, or has another shape than is drawn"
         panel.figure(recording)
-    json.dumps(plain_facts(lesson.facts(knobs, recording)), allow_nan=False)
-    json.dumps([claim.plain() for claim in lesson.claims(knobs, recording)], default=np.generic.item, allow_nan=False)
-    lesson.outcome(lesson.facts(knobs, recording))
+    result = lesson.result(knobs, recording)
+    json.dumps(plain_facts(result.values), allow_nan=False)
+    json.dumps([claim.plain() for claim in result.claims], default=np.generic.item, allow_nan=False)
+    _ = result.outcome
     lesson.diverged(knobs, recording)
     marks(recording, lesson.watches(knobs), lesson.axis, len(recording))
 

@@ -13,9 +13,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from core.claims import Claim
+from core.facts import Values
 from core.frames import Recording
 from core.knobs import Knobs
-from core.lesson import AnyLesson, Facts
+from core.lesson import AnyLesson
+from core.result import Result
 
 RUN_ID = re.compile(r"[0-9a-f]{16,64}")
 """What a run's key looks like, whole; checked before any path is joined."""
@@ -117,13 +119,18 @@ class Run:
         return self.manifest is not None and self.manifest.imported
 
     @property
-    def facts(self) -> Facts:
+    def result(self) -> Result[Any]:
+        """What its frames so far come to, computed here."""
+        return self.lesson.result(self.knobs, self.recording)
+
+    @property
+    def facts(self) -> Values:
         """The named numbers of its result, stored or computed from the frames so far."""
         if self.manifest is not None:
             return self.manifest.facts
         if self.state is State.FAILED or not len(self.recording):
             return {}  # what failed may have been this very computation
-        return self.lesson.facts(self.knobs, self.recording)
+        return self.result.values
 
     @property
     def claims(self) -> list[Claim]:
@@ -132,4 +139,9 @@ class Run:
             return [Claim.of(plain) for plain in self.manifest.claims]
         if self.state is State.FAILED or not len(self.recording):
             return []
-        return list(self.lesson.claims(self.knobs, self.recording))
+        return list(self.result.claims)
+
+    @property
+    def outcome(self) -> str | None:
+        """The sentence that answers what was asked before the run; None while it cannot."""
+        return self.result.outcome if len(self.recording) and self.state is not State.FAILED else None

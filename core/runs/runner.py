@@ -303,7 +303,7 @@ class Runner:
 
     def estimate(self, lesson: AnyLesson, knobs: Knobs, device: str = "auto") -> float:
         """The seconds that a run with these knobs would train. Raises `DeviceError`."""
-        return self._calibration(self._pick(device)).seconds(lesson.cost(knobs))
+        return self._calibration(self._pick(device)).seconds(lesson.cost_of(knobs))
 
     @property
     def complaint(self) -> str:
@@ -408,7 +408,7 @@ class Runner:
         recipe = where.type == "cuda" and lesson.preset_of(knobs) in lesson.for_gpu
         usual = MOST_GPU_SECONDS if recipe else MOST_SECONDS
         room = resources.memory() if where.type == "cpu" else None
-        return check(lesson.cost(knobs), self._calibration(where), usual if most is None else most, room, idle)
+        return check(lesson.cost_of(knobs), self._calibration(where), usual if most is None else most, room, idle)
 
     def _calibration(self, where: torch.device) -> Calibration:
         return self.engine.machine.calibrations.get(where.type, Calibration())

@@ -34,9 +34,10 @@ from typing import Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from core import places
+from core.facts import Values
 from core.frames import Recording
 from core.knobs import KnobError, Knobs
-from core.lesson import AnyLesson, Facts
+from core.lesson import AnyLesson
 from core.runs.agreement import disagreement, stated
 from core.runs.files import Files, Stamp
 from core.runs.keeping import INTERRUPTED, JOBS, MANIFEST, PARTIAL, Full, Keeper, StoreError, quota
@@ -109,7 +110,7 @@ class Listed:
         return self.manifest.imported
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> Values:
         """The named numbers of its result."""
         return self.manifest.facts
 
@@ -527,7 +528,7 @@ class Store(Keeper):
         if (manifest.slug, manifest.key) != (folder.parent.name, folder.name):
             raise Damaged("it lies in the folder of another run")
         lesson, knobs = self._knobs(manifest.slug, manifest.knobs)
-        if replace(lesson, revision=manifest.revision).key(knobs) != manifest.key:
+        if lesson.key(knobs, manifest.revision) != manifest.key:
             raise Foreign("its key is not the hash of its lesson, revision and knobs")
         _frames_of(manifest)
         return Listed(lesson, knobs, manifest, origin)

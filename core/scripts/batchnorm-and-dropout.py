@@ -21,7 +21,7 @@ order = "dropout, then batch norm"
 keep = 0.9  # share of batch norm's old running statistics that a step leaves
 dataset = "mnist"  # which pictures: mnist, fashion-mnist or digits
 seeds = 1  # nets of each variant, each with a start and an order of its own
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 def load():  # pictures (examples, 1, 28, 28) of 0 … 255 and classes, to learn from and for the test
     if dataset == "digits":  # three times as large and framed; every sixth picture of a class is for the test

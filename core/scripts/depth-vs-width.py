@@ -22,7 +22,7 @@ judge = "validation"  # which points decide when a net stops: validation or test
 noise = 0.3  # standard deviation of what is added to the surface, whose own is 298
 surface = "eggholder"  # what is learned: eggholder or as notebook 000 typed it
 seeds = 1  # repeats with other points, order and start
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 def draw(chance):  # points to learn from, to decide when to stop, to test; in which unit their targets are
     first, second = (x := chance.uniform(-512, 512, (samples, 2))).T

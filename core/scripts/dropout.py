@@ -19,7 +19,7 @@ epochs = 1500  # steps on all training points at once
 noise = 0.15  # spread of the noise on each point
 init = "glorot"  # how weights start: glorot, he or normal 0.05
 data_sets = 8  # data sets, each with nets of its own
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 
 def truth(x):

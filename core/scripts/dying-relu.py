@@ -22,7 +22,7 @@ learning_rate = 0.001  # how far each step moves the weights
 epochs = 10  # passes over the 3,000 points
 points = 3000  # training points, drawn from the interval
 training = "independent nets"  # the second is what the notebook did: independent nets or one net, fitted again
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 
 half = {"±√3": 3**0.5, "±√7": 7**0.5}[interval]

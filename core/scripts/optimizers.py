@@ -18,7 +18,7 @@ epochs = 6  # how often each net sees every example
 batch_size = 32  # examples averaged into one step
 dataset = "fashion-mnist"  # what is learned: cifar10, fashion-mnist, mnist or digits
 pixels = "0 to 1"  # what the net sees: 0 to 1 or standardised
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 kinds = {name.lower(): kind for name, kind in vars(optim).items()}  # PyTorch's; momentum and nesterov are SGD's
 constants = {"sgd": {}, "momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True},  # as Keras

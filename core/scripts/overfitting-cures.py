@@ -21,7 +21,7 @@ rate = 0.05  # share of the units that dropout turns off in each step
 init = "he"  # how weights start: he or normal 0.05
 data_sets = 5  # data sets, each with nets of its own
 validation_points = 300  # points on which the moment to stop is chosen
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 def fresh(nets, width, seed):  # by layer, weights (nets, n, m) and biases (nets, 1, m)
     for l, (n, m) in enumerate(pairwise([1] + [width] * depth + [1])):

@@ -15,7 +15,7 @@ training_sets = 500  # independent training sets, each with its own test points 
 margin = 1.0  # how right a point must be before hinge leaves it alone
 init_scale = 3.0  # weights start anywhere between minus and plus this
 same_start = True  # whether both rules start from the same weights, so that they differ in nothing else
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 
 TESTS = 1000  # test points of each training set

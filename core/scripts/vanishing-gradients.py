@@ -17,7 +17,7 @@ residual = False  # each layer adds to its input instead of replacing it
 epochs = 500  # steps of Adam on all examples
 epsilon = 1e-07  # what Adam adds before it divides a gradient by its size
 seeds = 5  # nets of each depth that differ in their start alone
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 
 act = {"sigmoid": torch.sigmoid, "tanh": torch.tanh, "relu": torch.relu, "selu": torch.selu}[activation]

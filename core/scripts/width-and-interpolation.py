@@ -10,16 +10,16 @@ import torch
 from torch import nn
 # ---- settings ----
 widths = (8, 32, 128)  # units in the hidden layer
-learning_rate = 0.005  # how far each example moves the weights
-passes = 40  # how often each net sees every example
-examples = 1500  # how many examples there are to learn by heart
+learning_rate = 0.005  # step size of SGD
+passes = 40  # how often each network goes through the training set
+examples = 1500  # size of the training set
 label_noise = 0.0  # share of the labels that are redrawn at random
-sampling = "shuffled"
-scaling = "per pixel"  # one mean and spread for each pixel, as the notebook, or one for all: per pixel or global
+sampling = "shuffled"  # shuffled: shuffled or with replacement
+scaling = "per pixel"
 batch_size = 1  # examples averaged into one step
 dataset = "fashion-mnist"  # what is learned: fashion-mnist, mnist or digits
-seeds = 3  # repeats with other examples, order and start
-seed = 1  # where chance begins
+seeds = 3  # repeats with other examples, order and initialization
+seed = 1  # random seed
 # ---- end of settings ----
 
 def load():  # pixels (examples, pixels) and classes, to learn from and for the test

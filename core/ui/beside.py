@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.facts import Values
 from core.frames import Array
 from core.knobs import spell
-from core.lesson import Facts, parts_of
-from core.runs.agreement import ABSOLUTE_TOLERANCE, same_number
+from core.runs.agreement import same_number
 from core.runs.run import Run
-from core.stats import CANNOT_TELL, ROUNDING, Estimate, independent, paired
+from core.stats import CANNOT_TELL, Estimate, independent, paired
 
 SAME = "same"
 NOT_HERE = "–"  # a fact that this run does not have at all, as of a net that it did not train
@@ -61,14 +61,15 @@ def knobs_beside(runs: Sequence[Run]) -> tuple[list[Row], list[Row]]:
 def facts_beside(runs: Sequence[Run]) -> list[tuple[str, list[Cell]]]:
     """Every fact that one of the runs has, a cell for each run; the first run is what the others are measured by."""
     facts = [run.facts for run in runs]
+    samples = [_samples(run) for run in runs]
     names = dict.fromkeys(name for each in facts for name in each)
     table = []
     for name in names:
-        first = seeds(runs[0], name, facts[0].get(name))
+        first = samples[0].get(name)
         cells = [_cell(facts[0], name, first)]
-        for run, own in zip(runs[1:], facts[1:], strict=True):
+        for run, own, repeats in zip(runs[1:], facts[1:], samples[1:], strict=True):
             value, other = own.get(name), facts[0].get(name)
-            behind = seeds(run, name, value)
+            behind = repeats.get(name)
             cell = _cell(own, name, behind)
             if value is not None and other is not None:
                 cell = replace(cell, difference=_difference(value, other))
@@ -97,35 +98,21 @@ def _estimate(first: Run, values: Array, other: Run, others: Array) -> Estimate:
     return paired(others, values) if same_seeds and len(values) == len(others) else independent(others, values)
 
 
-def _cell(facts: Facts, name: str, behind: Array | None) -> Cell:
+def _cell(facts: Values, name: str, behind: Array | None) -> Cell:
     """What a run says of a fact by itself."""
     value = facts.get(name)
     there = "none" if name in facts else NOT_HERE
     return Cell(there if value is None else short(value), spread=_spread(behind))
 
 
-def seeds(run: Run, fact: str, value: float | None) -> Array | None:
-    """The numbers that a fact of this value sums up, one per seed; None where it does not plainly come from several.
-
-    A fact NAME[SERIES] belongs to the curve NAME, and there to that series, or where it is spelled otherwise to the
-    only one that fits: its last values have the fact as their mean or as their median. So nothing is read into a fact
-    that was made in another way.
-    """
-    curve, series = parts_of(fact)
-    if value is None or curve not in run.recording.curves:
-        return None
-    last = run.recording.last(curve)  # (series, seeds) where it has repeats
-    if last.ndim != 2 or last.shape[1] < 2:
-        return None
-    names = run.lesson.series(run.knobs)
-    if series in names:
-        last = last[[names.index(series)]]
-    last = last[np.isfinite(last).all(axis=1)]  # a net that diverged has no place in a range
-    for middle in (last.mean(axis=1), np.median(last, axis=1)):
-        fits = last[np.isclose(middle, value, rtol=ROUNDING, atol=ABSOLUTE_TOLERANCE)]
-        if len(fits) == 1:
-            return np.asarray(fits[0])
-    return None
+def _samples(run: Run) -> dict[str, Array]:
+    """Facts that sum up several repeats, each a finite number: full name → (repeats,)."""
+    facts = run.result.facts if len(run.recording) else ()
+    return {
+        fact.full_name: fact.samples
+        for fact in facts
+        if fact.samples is not None and fact.samples.size > 1 and np.isfinite(fact.samples).all()
+    }
 
 
 def short(value: float) -> str:

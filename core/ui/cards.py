@@ -7,8 +7,8 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.claims import SIGNS, Claim
+from core.facts import Values
 from core.knobs import spell
-from core.lesson import Facts
 from core.runs.store import Listed
 
 
@@ -55,7 +55,7 @@ def spoken(fact: str) -> str:
     return fact.removesuffix("]").replace("[", " · ").replace("_", " ")
 
 
-def headline_facts(facts: Facts, most: int = 3) -> str:
+def headline_facts(facts: Values, most: int = 3) -> str:
     """The first few facts, a line each, numbers short."""
     return "  \n".join(
         f"{spoken(name)}: {'none' if value is None else spell(float(f'{value:.4g}'))}"

@@ -19,10 +19,11 @@ from typing import Any, Self
 import numpy as np
 
 from core import links
+from core.facts import Values, parts_of
 from core.frames import Array
 from core.knob_text import match
 from core.knobs import Knob, KnobError, Knobs, clip, link_text, spell
-from core.lesson import AnyLesson, Facts, parts_of
+from core.lesson import AnyLesson
 from core.panels import COLOURS, DASHES, Panel, Switch, pack
 from core.runs.run import State
 from core.runs.store import Listed
@@ -136,7 +137,7 @@ def offered(lesson: AnyLesson, knob: Knob) -> Sequence[Any]:
         return knob.choices or knob.stops
     if knob.kind != "int":
         return ()
-    low, high = int(knob.ge or 0), int(knob.le or SEEDS)
+    low, high = int(knob.low or 0), int(knob.high or SEEDS)
     first = low if high - low < SEEDS else getattr(_usual(lesson), knob.name)
     return tuple(range(first, min(high + 1, first + SEEDS)))
 
@@ -153,7 +154,7 @@ def usable(lesson: AnyLesson, knobs: Knobs, knob: Knob) -> Sequence[Any]:
 
 def _seeds(lesson: AnyLesson) -> int:
     """How many seeds a lesson takes; they begin at 0."""
-    (most,) = (knob.le for knob in lesson.knobs.declared() if knob.name == SEED)
+    (most,) = (knob.high for knob in lesson.knobs.declared() if knob.name == SEED)
     return int(most or 0) + 1
 
 
@@ -264,17 +265,17 @@ class Gatherer:
         return _Arrived({key: here[key] for key in order}, before.version if before and whole else next(self._versions))
 
 
-def numbers_of(facts: Facts) -> list[str]:
+def numbers_of(facts: Values) -> list[str]:
     """The names of the numbers of a result, each once: "test_loss[h=8]" and "test_loss[h=32]" are "test_loss"."""
     return list(dict.fromkeys(parts_of(name)[0] for name in facts))
 
 
-def has(facts: Facts, number: str) -> bool:
+def has(facts: Values, number: str) -> bool:
     """Whether a result has this number, of any series: "never" is none."""
     return any(value is not None for name, value in facts.items() if parts_of(name)[0] == number)
 
 
-def own_series(lesson: AnyLesson, knobs: Knobs, facts: Facts, number: str) -> Mapping[str, float | None]:
+def own_series(lesson: AnyLesson, knobs: Knobs, facts: Values, number: str) -> Mapping[str, float | None]:
     """What a run says of a number by itself: series → value.
 
     Where it has the number as a whole, that is all; else what it says of its own series, NAME[SERIES] or

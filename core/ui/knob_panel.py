@@ -22,10 +22,11 @@ def presets(lesson: AnyLesson, current: Knobs | None) -> None:
     for name, knobs in lesson.presets.items():
         kind = "primary" if current == knobs else "secondary"
         hint = "Takes a GPU: it is no part of the gallery." if name in lesson.for_gpu else None
-        st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, help=hint, on_click=_take, args=(lesson, knobs))  # type: ignore[arg-type]
+        st.button(name, key=f"{lesson.slug}/preset/{name}", type=kind, help=hint, on_click=take, args=(lesson, knobs))  # type: ignore[arg-type]
 
 
-def _take(lesson: AnyLesson, knobs: Knobs) -> None:
+def take(lesson: AnyLesson, knobs: Knobs) -> None:
+    """Put these knobs in place of those on the page."""
     state.fill_widgets(lesson, knobs)
     state.go_by_widgets(lesson)
     state.show_run(None)
@@ -148,7 +149,7 @@ def _widget(lesson: AnyLesson, knob: Knob) -> None:
         st.select_slider(label, _stops(knob, [value]), format_func=spell, **kept)
     else:
         number: Any = int if knob.kind == "int" else float
-        least, most = (None if bound is None else number(bound) for bound in (knob.ge, knob.le))
+        least, most = (None if bound is None else number(bound) for bound in (knob.low, knob.high))
         st.number_input(label, least, most, step=1 if knob.kind == "int" else None, **kept)
 
 

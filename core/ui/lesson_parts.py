@@ -1,7 +1,9 @@
 """The parts of a lesson page, top to bottom. Each draws one of them and returns what the page needs to know."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +15,7 @@ from core.claims import SIGNS, Claim
 from core.cost import CostError, spell_seconds
 from core.data import DataError
 from core.device import DeviceError
-from core.knobs import Knobs, spell
+from core.knobs import KnobError, Knobs, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM
 from core.links import HUNT, PREDICTION
@@ -23,7 +25,7 @@ from core.scripts import has_script, script
 from core.ui import classroom, data_sets, page_query, state
 from core.ui.cards import as_text
 from core.ui.folded import folded
-from core.ui.knob_panel import knobs_as_turned
+from core.ui.knob_panel import knobs_as_turned, take
 from core.ui.look import COMPARE_ICON
 from core.ui.player import player
 from core.ui.replay import provenance
@@ -256,8 +258,7 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
             guess = state.prediction(lesson)
             ended = guess is not None and run is not None and run.state.final
             if ended and st.toggle("Show what happened", key=f"{lesson.slug}/reveal"):
-                found = run.facts if run is not None else {}
-                told = (lesson.outcome(found) if found else None) or "This run cannot tell."
+                told = (run.outcome if run is not None else None) or "This run cannot tell."
                 st.markdown(f"You said: *{guess}*. {told}", width="content")
         if state.invited() is not None and state.teacher():
             classroom.class_predicts(lesson)
@@ -275,6 +276,26 @@ def claims(run: Run) -> None:
         st.caption("This run was stopped: what only its end decides is not decided.")
     few_words = state.projector()
     st.markdown("\n\n".join(_claim(claim, few_words) for claim in run.claims))
+    if not few_words:
+        _deciding_knobs(run)
+
+
+def _deciding_knobs(run: Run) -> None:
+    """A button for each set of knobs whose run would decide claims that this one leaves open."""
+    lesson = run.lesson
+    if state.hidden(lesson) or state.share(lesson) is not None:
+        return  # what a link fixes stays as it is
+    undecided: Counter[Knobs] = Counter()
+    for claim in run.claims:
+        if claim.holds is None and claim.decided_by:
+            with suppress(KnobError):  # stored by an earlier version
+                undecided[lesson.parse(claim.decided_by)] += 1
+    if undecided:
+        with st.container(horizontal=True, vertical_alignment="center", key="deciding"):
+            st.caption("Not decided yet, and what would decide it:", width="content")
+            for i, (knobs, count) in enumerate(undecided.items()):
+                label = f"{lesson.name_of(knobs)} ({count} {'claim' if count == 1 else 'claims'})"
+                st.button(label, key=f"deciding{i}", type="tertiary", on_click=take, args=(lesson, knobs))
 
 
 def _claim(claim: Claim, few_words: bool) -> str:

@@ -219,7 +219,7 @@ def fill(cache):
     relu = LESSONS["dying-relu"]
     store = Store(Path(cache), [], LESSONS)
     recording = Recording()
-    knobs = relu.shrunk(relu.knobs())
+    knobs = relu.small(relu.knobs())
     for frame in relu.train(knobs, torch.device("cpu")):
         recording.append(frame)
     for seed in range(STORED):

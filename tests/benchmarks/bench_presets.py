@@ -55,7 +55,7 @@ def main():
             while rounds[0][1] < 60 and len(rounds) < 3:
                 rounds.append(measure(lesson, knobs))
             first, whole = (median(times) for times in zip(*rounds, strict=True))
-            estimated = calibration.seconds(lesson.cost(knobs))
+            estimated = calibration.seconds(lesson.cost_of(knobs))
             print(
                 f"{lesson.slug:26} {name:24} {first:6.2f} {whole:7.1f} {estimated:7.1f} {estimated / whole:6.2f}",
                 flush=True,

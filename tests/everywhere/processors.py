@@ -110,7 +110,7 @@ def _trained(slug: str) -> dict[str, Any]:
     from core.runs.run import Run, State
 
     lesson, runs = LESSONS[slug], []
-    knobs = lesson.shrunk(next(iter(lesson.presets.values())))
+    knobs = lesson.small(next(iter(lesson.presets.values())))
     for _ in range(2):
         run = Run(lesson, knobs, lesson.key(knobs), state=State.DONE)
         for frame in lesson.train(knobs, torch.device("cpu")):

@@ -41,7 +41,7 @@ def record(lesson: AnyLesson, knobs: Knobs, frames: int | None = None) -> Record
 def recordings() -> dict[tuple[str, str], Recording]:
     """One shrunk run per lesson and preset, trained once for all tests here."""
     return {
-        (lesson.slug, name): record(lesson, lesson.shrunk(knobs))
+        (lesson.slug, name): record(lesson, lesson.small(knobs))
         for lesson in CURRICULUM
         for name, knobs in lesson.presets.items()
     }
@@ -65,8 +65,8 @@ def test_presets_begin_with_the_classroom_and_hold_the_notebook_and_the_right_wa
 def test_every_knob_says_its_effect_and_shows_stops_within_its_limits(lesson):
     for knob in lesson.knobs.declared():
         assert len(knob.help) > 10
-        assert knob.item == "str" or (knob.ge is not None and knob.le is not None)
-        assert knob.item == "str" or all(knob.ge <= stop <= knob.le for stop in knob.stops)
+        assert knob.item == "str" or (knob.low is not None and knob.high is not None)
+        assert knob.item == "str" or all(knob.low <= stop <= knob.high for stop in knob.stops)
     assert 2 <= sum(knob.shown for knob in lesson.knobs.declared()) <= 4
 
 
@@ -78,13 +78,13 @@ def test_frames_begin_at_zero_never_fall_and_end_whole(lesson, name, recordings)
     assert (np.diff(steps) >= 0).all()
     assert recording.progress == pytest.approx(1.0)
     assert 2 <= len(steps) <= 400
-    assert recording.curve(lesson.watched)[1].shape[1] == len(lesson.series(lesson.shrunk(lesson.presets[name])))
+    assert recording.curve(lesson.watched)[1].shape[1] == len(lesson.series(lesson.small(lesson.presets[name])))
 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_facts_are_numbers_or_null_and_the_same_from_a_stored_recording(lesson, name, recordings):
-    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
-    facts = lesson.facts(knobs, recording)
+    recording, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
+    facts = lesson.result(knobs, recording).values
     assert facts
     assert all(value is None or math.isfinite(value) for value in facts.values())
     json.dumps(dict(facts), allow_nan=False)
@@ -95,8 +95,8 @@ def test_facts_are_numbers_or_null_and_the_same_from_a_stored_recording(lesson, 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_claims_are_sentences_with_a_source_and_say_how_to_decide_them(lesson, name, recordings):
-    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
-    found = lesson.claims(knobs, recording)
+    recording, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
+    found = lesson.result(knobs, recording).claims
     assert len({claim.sentence for claim in found}) == len(found) >= 3
     for claim in found:
         assert claim.source
@@ -107,18 +107,18 @@ def test_claims_are_sentences_with_a_source_and_say_how_to_decide_them(lesson, n
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_claims_and_facts_can_be_asked_for_at_every_frame(lesson, name, recordings):
-    whole, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    whole, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
     for upto in range(1, len(whole)):
         partial = record(lesson, knobs, upto)
-        assert lesson.facts(knobs, partial)
-        assert lesson.claims(knobs, partial)
+        assert lesson.result(knobs, partial).facts
+        assert lesson.result(knobs, partial).claims
         if upto > 3:
             break
 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_every_panel_draws_empty_midway_and_done_and_its_deltas_add_up(lesson, name, recordings):
-    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    recording, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
     middle = len(recording) // 2
     for panel in lesson.panels(knobs):
         assert panel.name
@@ -141,7 +141,7 @@ def stored(tmp_path_factory) -> list[Run]:
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_the_narrator_watches_curves_that_there_are_and_speaks_in_sentences(lesson, name, recordings):
-    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    recording, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
     for watch in lesson.watches(knobs):
         values = recording.curve(watch.curve)[1]
         assert 0 < len(watch.names) <= values.shape[1]
@@ -190,7 +190,7 @@ def _points(delta: list[dict[str, Any]]) -> dict[Any, Any]:
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_the_table_of_its_curves_has_the_lessons_own_names_and_true_seeds(lesson, name, recordings):
-    recording, knobs = recordings[lesson.slug, name], lesson.shrunk(lesson.presets[name])
+    recording, knobs = recordings[lesson.slug, name], lesson.small(lesson.presets[name])
     run = Run(lesson, knobs, lesson.key(knobs), recording=recording, state=State.DONE)
     table = pd.read_csv(io.BytesIO(curves_csv(run)))
     seed, seeds = getattr(knobs, "seed", None), getattr(knobs, "seeds", 1)
@@ -216,7 +216,7 @@ def test_the_table_of_its_curves_has_the_lessons_own_names_and_true_seeds(lesson
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_its_runs_can_go_to_another_server(lesson, name, recordings, tmp_path):
     here, there = (Store(tmp_path / each, [], LESSONS) for each in ("here", "there"))
-    knobs = lesson.shrunk(lesson.presets[name])
+    knobs = lesson.small(lesson.presets[name])
     run = Run(lesson, knobs, lesson.key(knobs), recording=recordings[lesson.slug, name], state=State.DONE)
     here.commit(run, threads=1, versions={}, data=lesson.dataset(knobs))
     found, new = bundle.bring_in(bundle.export(run), there)
@@ -228,7 +228,7 @@ def test_its_runs_can_go_to_another_server(lesson, name, recordings, tmp_path):
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
 def test_equal_knobs_give_an_equal_run_bit_for_bit(lesson, name, recordings):
     """On one kind of processor: `tests/everywhere` tells how far apart others are."""
-    again = record(lesson, lesson.shrunk(lesson.presets[name])).arrays()
+    again = record(lesson, lesson.small(lesson.presets[name])).arrays()
     first = recordings[lesson.slug, name].arrays()
     assert first.keys() == again.keys()
     for key, value in first.items():
@@ -242,7 +242,7 @@ LEFT_TO_CHANCE = [lesson for lesson in CURRICULUM if "seed" in lesson.knobs.mode
 
 @pytest.mark.parametrize("lesson", LEFT_TO_CHANCE, ids=lambda lesson: lesson.slug)
 def test_another_seed_gives_another_run(lesson, recordings):
-    knobs = lesson.shrunk(lesson.presets["Classroom"])
+    knobs = lesson.small(lesson.presets["Classroom"])
     other = record(lesson, knobs.model_copy(update={"seed": knobs.seed + 1}))
     assert not np.array_equal(
         other.curve(lesson.watched)[1], recordings[lesson.slug, "Classroom"].curve(lesson.watched)[1]
@@ -253,7 +253,7 @@ def test_another_seed_gives_another_run(lesson, recordings):
 def test_training_leaks_no_mode_to_whoever_iterates(lesson, name):
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    for _ in lesson.train(lesson.shrunk(lesson.presets[name]), CPU):
+    for _ in lesson.train(lesson.small(lesson.presets[name]), CPU):
         assert torch.is_grad_enabled()
         assert not torch.is_inference_mode_enabled()
     assert torch.equal(torch.random.get_rng_state(), before), "the global seed belongs to nobody"
@@ -265,7 +265,7 @@ def bounds(knob: Knob) -> tuple[Any, ...]:
         return (False, True)
     if knob.item == "str":
         return knob.choices or knob.stops or (knob.default,)
-    return (knob.ge, knob.le)
+    return (knob.low, knob.high)
 
 
 AT_BOUNDS = [
@@ -281,12 +281,12 @@ def test_every_knob_works_at_both_bounds(lesson, knob, bound):
     value = (bound,) if knob.kind == "list" else bound
     if knob.name == "dataset" and bound != "digits":
         pytest.skip("needs the real data set; tests/lessons has a test of its own for that")
-    knobs = lesson.parse({**lesson.shrunk(lesson.knobs()).model_dump(), knob.name: value})
+    knobs = lesson.parse({**lesson.small(lesson.knobs()).model_dump(), knob.name: value})
     recording = record(lesson, knobs, frames=2)
-    assert lesson.facts(knobs, recording)
+    assert lesson.result(knobs, recording).facts
     for panel in lesson.panels(knobs):
         panel.figure(recording)
-    assert lesson.cost(knobs).bytes > 0
+    assert lesson.cost_of(knobs).bytes > 0
 
 
 @pytest.mark.parametrize(("lesson", "name"), EVERY)
@@ -314,7 +314,8 @@ def test_what_students_read_is_the_code_that_runs(lesson):
         fences = [line for line in text.splitlines() if "$$" in line]
         assert set(fences) <= {"$$"}, "a displayed formula takes the rest of the page where its fence shares a line"
         assert not re.search(r"(?<!\\)\b(t?frac|ight|eft|athrm|abla|elta)\b(?=[{(\s])", text)
-    assert lesson.outcome(lesson.facts(lesson.shrunk(lesson.knobs()), record(lesson, lesson.shrunk(lesson.knobs()))))
+    small = lesson.small(lesson.knobs())
+    assert lesson.result(small, record(lesson, small)).outcome
 
 
 def test_knobs_of_different_runs_have_different_keys():

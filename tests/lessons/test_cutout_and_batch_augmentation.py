@@ -2,7 +2,6 @@
 
 import base64
 import math
-from dataclasses import replace
 from io import BytesIO
 
 import numpy as np
@@ -17,9 +16,10 @@ from core.knobs import KnobError
 from core.lessons import cutout_and_batch_augmentation as lesson
 from core.lessons.cutout_and_batch_augmentation import LESSON, CutoutKnobs, Learner
 from core.training.views import Pictures
+from tests.altered import altered
 
 CPU = torch.device("cpu")
-SMALL = LESSON.shrunk(CutoutKnobs()).model_dump()
+SMALL = LESSON.small(CutoutKnobs()).model_dump()
 
 
 def knobs(**turned):
@@ -261,7 +261,7 @@ def test_presets_for_a_gpu_are_refused_here_and_no_part_of_the_gallery():
     assert set(LESSON.for_gpu) < set(LESSON.presets)
     assert set(LESSON.shipped) == set(LESSON.presets) - set(LESSON.for_gpu)
     assert LESSON.presets["Classroom"] in LESSON.shipped.values()
-    assert dict(replace(LESSON, for_gpu=()).shipped) == dict(LESSON.presets)
+    assert dict(altered(LESSON, for_gpu=()).shipped) == dict(LESSON.presets)
 
 
 @pytest.mark.parametrize("frozen", ["none", "beside", "instead"])

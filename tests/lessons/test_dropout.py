@@ -247,7 +247,7 @@ def test_the_cost_counts_the_matrix_products_that_run(monkeypatch):
     turned = knobs(width=32, depth=3, points=50, epochs=30, data_sets=2)
     with FlopCounterMode(display=False) as counted:
         record(turned)
-    assert LESSON.cost(turned).flops == pytest.approx(counted.get_total_flops(), rel=0.15)
+    assert LESSON.cost_of(turned).flops == pytest.approx(counted.get_total_flops(), rel=0.15)
 
 
 @pytest.mark.parametrize(("at_end", "expected"), [(0.05, True), (0.02, False)])

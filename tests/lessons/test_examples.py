@@ -32,7 +32,7 @@ def record(each, knobs):
 def asked_and_there(slug, **more):
     """The knobs with all examples that the knob offers, and with as many as digits has."""
     each = LESSONS[slug]
-    most = next(knob.le for knob in each.knobs.declared() if knob.name == "examples")
+    most = next(knob.high for knob in each.knobs.declared() if knob.name == "examples")
     there = LEARNED.get(slug, data.sizes("digits")[0])
     assert most > there
     base = {**each.knobs().model_dump(), **QUICK[slug], "dataset": "digits", **more}
@@ -43,8 +43,8 @@ def asked_and_there(slug, **more):
 def test_a_run_costs_and_learns_what_there_is(slug):
     each = LESSONS[slug]
     asked, there = asked_and_there(slug)
-    assert each.cost(asked) == each.cost(there)
-    assert each.cost(there) != each.cost(there.model_copy(update={"examples": there.examples - 200}))
+    assert each.cost_of(asked) == each.cost_of(there)
+    assert each.cost_of(there) != each.cost_of(there.model_copy(update={"examples": there.examples - 200}))
     ran, same = record(each, asked), record(each, there)
     for name, values in same.arrays().items():
         if TIMED not in name:
@@ -61,7 +61,7 @@ def test_no_preset_on_digits_costs_more_than_what_digits_has(slug):
     for knobs in each.presets.values():
         small = knobs.model_copy(update={"dataset": "digits"})
         there = min(small.examples, LEARNED.get(slug, data.sizes("digits")[0]))
-        assert each.cost(small) == each.cost(small.model_copy(update={"examples": there}))
+        assert each.cost_of(small) == each.cost_of(small.model_copy(update={"examples": there}))
 
 
 def test_frozen_copies_of_all_digits_have_the_steps_that_they_should():
@@ -74,8 +74,8 @@ def test_frozen_copies_of_all_digits_have_the_steps_that_they_should():
 def test_statistics_that_have_not_settled_decide_nothing_on_digits():
     each = LESSONS["batchnorm-and-dropout"]
     preset = each.presets["As the notebook ran it"].model_copy(update={"dataset": "digits"})
-    recording = record(each, each.shrunk(preset))  # any frames: 80 steps keep .99⁸⁰ = 45 % of the start
-    preset = preset.model_copy(update={"variants": each.shrunk(preset).variants})
+    recording = record(each, each.small(preset))  # any frames: 80 steps keep .99⁸⁰ = 45 % of the start
+    preset = preset.model_copy(update={"variants": each.small(preset).variants})
     about = [c for c in each.claims(preset, recording) if "variance" in c.sentence]
     assert len(about) == 2
     assert [c.holds for c in about] == [None, None]

@@ -170,14 +170,14 @@ def turns(slug: str) -> Sequence[tuple[str, str]]:
         for stop in knob.stops if knob.kind in ("int", "float") else ():
             with suppress(KnobError):  # some stops do not go together
                 turned = lesson.parse({**knobs.model_dump(), knob.name: stop})
-                if Calibration().seconds(lesson.cost(turned)) < SMALL:
+                if Calibration().seconds(lesson.cost_of(turned)) < SMALL:
                     found.append((f"{slug}/{knob.name}", spell(stop)))
     return found
 
 
 def small(lesson: AnyLesson) -> Knobs:
     """A lesson's experiment, small enough for a class of a hundred on two cores."""
-    knobs: Knobs = lesson.shrunk(next(iter(lesson.presets.values())))
+    knobs: Knobs = lesson.small(next(iter(lesson.presets.values())))
     return knobs
 
 

@@ -81,7 +81,7 @@ def drawn(lesson: AnyLesson, calibration: Calibration, chance: random.Random) ->
             needed = lesson.dataset(knobs)
             if needed is not None and not data.available(needed):
                 continue
-            said = check(lesson.cost(knobs), calibration)
+            said = check(lesson.cost_of(knobs), calibration)
             if LEAST <= said <= MOST:
                 return knobs
             far = abs(math.log(max(said, 1e-9) / LEAST))
@@ -103,15 +103,15 @@ def _turned(knob: Knob, value: Any, chance: random.Random) -> Any:
     if knob.kind == "list":
         offered = knob.choices or knob.stops or value
         return tuple(chance.sample(offered, chance.randint(1, min(len(offered), knob.most))))
-    if knob.ge is None or knob.le is None or not value:
+    if knob.low is None or knob.high is None or not value:
         return value
-    near = min(max(value * 5.0 ** chance.uniform(-1, 1), knob.ge), knob.le)
+    near = min(max(value * 5.0 ** chance.uniform(-1, 1), knob.low), knob.high)
     return round(near) if knob.kind == "int" else near
 
 
 def tried(lesson: AnyLesson, knobs: Knobs, calibration: Calibration) -> Tried:
     """Train it here, now."""
-    cost = lesson.cost(knobs)
+    cost = lesson.cost_of(knobs)
     if needed := lesson.dataset(knobs):
         data.load(needed, CPU)
     _forget_peak()

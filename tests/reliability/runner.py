@@ -132,7 +132,7 @@ def repeated(times: int) -> list[str]:
             for lesson in LESSONS.values():
                 runs = []
                 for _ in range(times):
-                    knobs = lesson.shrunk(_knobs(next(iter(lesson.presets.values())), seed=7))
+                    knobs = lesson.small(_knobs(next(iter(lesson.presets.values())), seed=7))
                     runs.append(runner.submit(lesson, knobs, device="cpu", fresh=True))
                     runner.wait(runs[-1], PATIENCE)
                 different += [f"{lesson.slug}: {run.state} {run.error}" for run in runs if run.state is not State.DONE]

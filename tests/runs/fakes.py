@@ -9,20 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from core.claims import Claim
+from core.claims import Check
 from core.cost import Cost
+from core.curves import Curve
+from core.facts import Fact
 from core.frames import Frame, Recording
 from core.knobs import Knobs, knob
-from core.lesson import AnyLesson, Lesson
+from core.lesson import Lesson
 from core.prose import Prose
+from core.result import Result
 from core.runs.files import Files
 from core.runs.run import Run, State
 from core.runs.store import Store
 
 
 class TinyKnobs(Knobs):
-    seed: int = knob(0, "which random numbers", ge=0, le=10**6)
-    rate: float = knob(0.1, "how far each step moves", ge=0.001, le=10.0)
+    seed: int = knob(0, "which random numbers", 0, 10**6)
+    rate: float = knob(0.1, "how far each step moves", 0.001, 10.0)
 
 
 def train(knobs: TinyKnobs, device: torch.device) -> Iterator[Frame]:
@@ -36,35 +39,33 @@ def train(knobs: TinyKnobs, device: torch.device) -> Iterator[Frame]:
         )
 
 
-def facts(knobs: TinyKnobs, recording: Recording) -> dict[str, float | None]:
-    return {"final_loss": recording.last("loss")[0], "gap": float("inf"), "never": None}
-
-
-def claims(knobs: TinyKnobs, recording: Recording) -> list[Claim]:
-    loss = recording.last("loss")
-    return [Claim("The loss stays below one.", f"{loss[0]:.2f}", "< 1", loss[0] < 1, "closed form")]
-
-
-LESSON: AnyLesson = Lesson(
-    slug="tiny",
-    prose=Prose("Tiny", "Does it come back?", "no notebook", "?", ("yes", "no"), "", ()),
-    revision=1,
-    knobs=TinyKnobs,
-    presets={"Classroom": TinyKnobs(), "Done right": TinyKnobs(rate=0.5)},
-    series=lambda knobs: ("a", "b"),
-    train=train,
-    panels=lambda knobs: (),
-    watches=lambda knobs: (),
-    facts=facts,
-    claims=claims,
-    cost=lambda knobs: Cost(1, 1, 1, 1),
+LESSON = Lesson(
+    "tiny",
+    TinyKnobs,
     axis="pass",
-    watched="loss",
-    dataset=lambda knobs: None,
-    shrunk=lambda knobs: knobs,
-    outcome=lambda facts: None,
-    code=(train,),
+    series=lambda knobs: ("a", "b"),
+    curves=[Curve("loss", "loss", fact=False), Curve("accuracy", "accuracy", fact=False)],
+    presets={"Classroom": {}, "Done right": {"rate": 0.5}},
 )
+LESSON.prose = Prose("Tiny", "Does it come back?", "no notebook", "?", ("yes", "no"), "", ())
+LESSON.experiment(train)
+LESSON.cost(lambda knobs: Cost(1, 1, 1, 1))
+LESSON.charts(lambda knobs: ())
+
+
+@LESSON.facts
+def facts(result: Result[TinyKnobs]) -> Iterator[Fact]:
+    yield Fact("final_loss", "", result.last("loss")[0])
+    yield Fact("gap", "", float("inf"))
+    yield Fact("never", "", None)
+
+
+@LESSON.claim("The loss stays below one.", expected="< 1", source="closed form", early=True)
+def below_one(result: Result[TinyKnobs]) -> Check:
+    loss = result.last("loss")[0]
+    return Check(f"{loss:.2f}", loss < 1)
+
+
 LESSONS = {LESSON.slug: LESSON}
 
 

@@ -37,6 +37,7 @@ from core.traces import Heatmap, Scatter
 from core.ui import run_json
 from core.ui.take_home import curves_csv
 from core.ui.thumbnail import thumbnail
+from tests.altered import altered
 from tests.runs import fakes
 from tests.runs.fakes import QuickFiles, TinyKnobs
 
@@ -52,7 +53,7 @@ def panels(knobs: TinyKnobs) -> list[Panel]:
     return [lines("Loss", "It falls.", "loss", ("a", "b"), x="pass", y="loss"), image]
 
 
-DRAWN: AnyLesson = replace(fakes.LESSON, slug="drawn", prose=replace(fakes.LESSON.prose, title="Drawn"), panels=panels)
+DRAWN: AnyLesson = altered(fakes.LESSON, slug="drawn", prose=replace(fakes.LESSON.prose, title="Drawn"), panels=panels)
 
 
 def stored(store: Store, seed: int = 0) -> Run:
@@ -512,7 +513,7 @@ def _fault(run: Run, store: Store) -> str:
     again = Store(store.runs.parent, [], store.lessons, QuickFiles()).get(run.key)
     if again is None or not again.imported or run.key != run.lesson.key(run.knobs):
         return "it is not stored as what it is"
-    if dict(again.facts) != packing.plain_facts(run.lesson.facts(run.knobs, run.recording)):
+    if dict(again.facts) != packing.plain_facts(run.result.values):
         return "its facts are not those of its frames"
     try:
         _draw(again)

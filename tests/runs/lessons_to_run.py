@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +18,15 @@ from core.data import DataError
 from core.frames import Frame
 from core.knobs import Knobs, knob
 from core.lesson import AnyLesson
+from tests.altered import altered
 from tests.runs import fakes
 
 
 class RunKnobs(Knobs):
-    seed: int = knob(0, "which random numbers", ge=0, le=10**6)
-    frames: int = knob(5, "how many frames there are", ge=0, le=10**6)
-    pause: float = knob(0.0, "seconds between two frames", ge=0.0, le=100.0)
-    rates: tuple[float, ...] = knob((0.1, 0.3), "how far each step moves", ge=0.0, le=1.0)
+    seed: int = knob(0, "which random numbers", 0, 10**6)
+    frames: int = knob(5, "how many frames there are", 0, 10**6)
+    pause: float = knob(0.0, "seconds between two frames", 0.0, 100.0)
+    rates: tuple[float, ...] = knob((0.1, 0.3), "how far each step moves", 0.0, 1.0)
 
 
 def good(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
@@ -195,7 +195,7 @@ def loud(knobs: RunKnobs, device: torch.device) -> Iterator[Frame]:
 
 
 def lesson(slug: str, train=good, **changes) -> AnyLesson:
-    return replace(fakes.LESSON, slug=slug, knobs=RunKnobs, presets={"Classroom": RunKnobs()}, train=train, **changes)
+    return altered(fakes.LESSON, slug=slug, knobs=RunKnobs, presets={"Classroom": RunKnobs()}, train=train, **changes)
 
 
 def fault(*_):
@@ -222,10 +222,10 @@ CURRICULUM = (
     lesson("loud", loud),
     lesson("hungry", hungry),
     *(lesson(slug, train) for slug, train in FAULTS.items()),
-    lesson("bad-facts", facts=fault),
-    lesson("bad-claims", claims=fault),
-    lesson("leaving-facts", facts=leave),
-    lesson("huge", cost=lambda knobs: Cost(1e18, 1, 1, 1)),
+    lesson("bad-facts", compute_facts=fault),
+    lesson("bad-claims", check_claims=fault),
+    lesson("leaving-facts", compute_facts=leave),
+    lesson("huge", cost_of=lambda knobs: Cost(1e18, 1, 1, 1)),
     lesson("on-mnist", dataset=lambda knobs: "mnist"),
     lesson("on-digits", dataset=lambda knobs: "digits"),
 )

@@ -22,6 +22,7 @@ from core.runs.bundle import BundleError
 from core.runs.run import Run
 from core.runs.runner import Runner
 from core.runs.store import Store, StoreError
+from tests.altered import altered
 from tests.runs import hostile
 from tests.runs.fakes import FailingFiles, QuickFiles, TinyKnobs, commit, same
 from tests.runs.hostile import DRAWN, KINDS, forged, sealed, with_arrays
@@ -202,7 +203,7 @@ def test_an_imported_run_takes_the_place_of_an_attempt_that_came_to_nothing(thei
     ],
 )
 def test_a_run_of_another_lesson_revision_name_or_of_bad_knobs_is_refused(theirs, changes, says):
-    lessons = {**HERE, "tiny": replace(DRAWN, slug="tiny")}
+    lessons = {**HERE, "tiny": altered(DRAWN, slug="tiny")}
     assert says in refusal(forged(theirs, **changes), lessons)
 
 
@@ -303,8 +304,8 @@ def test_frames_that_its_lesson_cannot_read_are_refused(theirs, changes, says):
 
 
 def test_a_lesson_that_fails_on_the_frames_is_a_refusal_too(theirs):
-    for broken in ("facts", "claims", "panels"):
-        lesson = replace(DRAWN, **{broken: lambda *_: 1 / 0})
+    for broken in ("compute_facts", "check_claims", "panels"):
+        lesson = altered(DRAWN, **{broken: lambda *_: 1 / 0})
         said = refusal(bundle.export(theirs), {"drawn": lesson})
         assert "Drawn cannot read its frames (ZeroDivisionError" in said
 

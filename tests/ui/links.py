@@ -53,7 +53,7 @@ def generated(count: int, seed: int) -> Iterator[tuple[AnyLesson, dict[str, Any]
 
 
 def _value(chance: random.Random, knob: Knob) -> Any:
-    bounds = [bound for bound in (knob.ge, knob.le) if bound is not None] or [0]
+    bounds = [bound for bound in (knob.low, knob.high) if bound is not None] or [0]
     return chance.choice(
         [
             lambda: link_text(chance.choice(knob.stops or knob.choices or (knob.default,))),
@@ -158,7 +158,7 @@ def absurd_objections(lesson: AnyLesson, name: str, value: Any) -> tuple[float, 
 
     def ask() -> None:
         with suppress(KnobError, CostError):
-            check(lesson.cost(lesson.parse({name: value})), Calibration())
+            check(lesson.cost_of(lesson.parse({name: value})), Calibration())
 
     begun = time.process_time()
     ask()

@@ -372,8 +372,8 @@ def test_a_player_that_has_more_than_there_is_starts_again():
 
 def test_seeds_go_round_too():
     (seed,) = (knob for knob in RELU.knobs.declared() if knob.name == "seed")
-    sweep = ClassSweep.read(RELU, USUAL.model_copy(update={"seed": int(seed.le)}), "width~2~4")
-    assert [sweep.dealt(number).seed for number in (0, 1, 2)] == [seed.le, seed.le, 0]
+    sweep = ClassSweep.read(RELU, USUAL.model_copy(update={"seed": int(seed.high)}), "width~2~4")
+    assert [sweep.dealt(number).seed for number in (0, 1, 2)] == [seed.high, seed.high, 0]
 
 
 def test_numbers_are_named_once_and_never_is_none():

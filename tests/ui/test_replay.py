@@ -21,7 +21,7 @@ LESSON = LESSONS["dying-relu"]
 
 @pytest.fixture(scope="module")
 def run():
-    knobs = LESSON.shrunk(LESSON.knobs())
+    knobs = LESSON.small(LESSON.knobs())
     made = Run(LESSON, knobs, LESSON.key(knobs), state=State.DONE, device="CPU <2 cores> & more", wall_seconds=1.5)
     for frame in LESSON.train(knobs, torch.device("cpu")):
         made.recording.append(frame)

@@ -1,0 +1,129 @@
+"""The charts that lessons have in common, each in one line: axes, points, bars, heat maps, reference lines.
+
+Line charts of a declared curve come from `Lesson.line_chart`. What is special is built from `core.panels` and
+`core.traces`.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, reference
+from core.traces import Bar, Heatmap, Scatter
+
+AnyTrace = Grow | Switch | Still
+Axis = Mapping[str, Any]
+
+
+def axis(
+    title: str,
+    *,
+    log: bool = False,
+    range: Sequence[float] | None = None,
+    format: str = "",
+    ticks: Sequence[Any] | None = None,
+    labels: Sequence[str] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Return an axis as Plotly takes it.
+
+    Args:
+        title: what stands along it, with its unit.
+        log: whether it is logarithmic, with a tick for each power of ten.
+        range: its two ends, as numbers of the axis whether it is logarithmic or not.
+        format: of its numbers: ".0%".
+        ticks: where its ticks stand.
+        labels: what is written there.
+        **more: further Plotly attributes.
+    """
+    found: dict[str, Any] = {"title": {"text": title}}
+    if log:
+        found |= {"type": "log"} | ({} if ticks is not None else {"dtick": 1})
+    if range is not None:
+        found["range"] = [math.log10(end) for end in range] if log else list(range)
+    if format:
+        found["tickformat"] = format
+    if ticks is not None:
+        found["tickvals"] = list(ticks)
+    if labels is not None:
+        found["ticktext"] = list(labels)
+    return found | more
+
+
+def around(values: Iterable[float], factor: float = 1.25) -> tuple[float, float]:
+    """Return the ends of a logarithmic axis that has room around these values."""
+    known = list(values)
+    return min(known) / factor, max(known) * factor
+
+
+def chart(
+    name: str,
+    caption: str,
+    traces: Iterable[AnyTrace],
+    *,
+    x: str | Axis,
+    y: str | Axis,
+    legend: bool = True,
+    **layout: Any,
+) -> Panel:
+    """Return a chart of any traces, drawn in their order.
+
+    Args:
+        name: its title.
+        caption: what is to be seen in it, in a sentence; also for those who cannot see it.
+        traces: what is drawn.
+        x: the horizontal axis, or its title alone.
+        y: the vertical axis, or its title alone.
+        legend: whether the names of the traces are listed.
+        **layout: further Plotly layout.
+    """
+    axes = {"xaxis": axis(x) if isinstance(x, str) else dict(x), "yaxis": axis(y) if isinstance(y, str) else dict(y)}
+    return Panel(name, caption, list(traces), {**axes, **({} if legend else {"showlegend": False}), **layout})
+
+
+def growing(
+    curve: str, column: int | None, name: str, colour: str, *, mode: str = "lines", over: Any = "mean", **style: Any
+) -> Grow:
+    """Return a line that grows by the points of one column of a curve."""
+    line = {"color": colour, "width": 2, **style.pop("line", {})}
+    return Grow(Scatter(name=name, mode=mode, line=line, meta={"label": name}, **style), curve, column, over)
+
+
+def dots(
+    table: str, row: int | None, x: Sequence[Any], name: str, colour: str, *, size: float = 11, **style: Any
+) -> Switch:
+    """Return points at `x` whose heights are a table, or one row of it."""
+    marker = {"color": colour, "size": size, **style.pop("marker", {})}
+    trace = Scatter(x=list(x), name=name, mode="markers", marker=marker, **style)
+    return Switch(trace, {"y": table if row is None else (table, row)})
+
+
+def bars(table: str, row: int | None, x: Sequence[Any], name: str, colour: str, **style: Any) -> Switch:
+    """Return bars at `x` whose heights are a table, or one row of it."""
+    trace = Bar(x=list(x), name=name, marker={"color": colour}, **style)
+    return Switch(trace, {"y": table if row is None else (table, row)})
+
+
+def heat(table: str, x: Sequence[Any], y: Sequence[Any], title: str, *, scale: str = "Viridis", **style: Any) -> Switch:
+    """Return a heat map of a table (y, x); `title` says what its colours mean."""
+    return Switch(Heatmap(x=list(x), y=list(y), colorscale=scale, colorbar={"title": title}, **style), {"z": table})
+
+
+def level(height: float, start: float, stop: float, label: str, **style: Any) -> Still:
+    """Return a faint horizontal line at somebody else's number; `label` says whose."""
+    return reference([start, stop], [height, height], label, **style)
+
+
+def mark(x: float, y: float, label: str, colour: str = FAINT, symbol: str = "x") -> Still:
+    """Return one point with somebody else's number, such as the notebook's."""
+    return reference([x], [y], label, mode="markers", marker={"symbol": symbol, "size": 9, "color": colour})
+
+
+def colour(i: int) -> str:
+    """Return the colour of the series number `i`, the same in every chart of a lesson."""
+    return COLOURS[i % len(COLOURS)]
+
+
+def shades(count: int) -> list[str]:
+    """Return colours from blue to red for series that have an order, such as learning rates."""
+    return [f"hsl({210 - 190 * i / max(1, count - 1):.0f},65%,48%)" for i in range(count)]
