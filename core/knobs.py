@@ -43,6 +43,7 @@ def knob(
     stops: tuple[Any, ...] | None = None,
     shown: bool = False,
     most: int | None = None,
+    added: bool = False,
 ) -> Any:
     """Declare one knob.
 
@@ -55,8 +56,11 @@ def knob(
         stops: the values worth stopping at. A slider steps through them; a list offers them.
         shown: whether it stands on the page at once or under "More knobs".
         most: most items of a list (12 by default), most characters of a text (500).
+        added: whether it came later than runs that are stored, and its default is what they did: the keys of those
+            runs stay as they were, since a knob that was added counts only where it has another value.
     """
     extra: Any = {"minimum": low, "maximum": high, "title": label, "stops": stops, "shown": shown, "most": most}
+    extra["added"] = added
     return Field(default, description=help, json_schema_extra=extra)
 
 
@@ -80,6 +84,7 @@ class Knob:
     choices: tuple[str, ...]  # on offer, for a choice or a list of choices
     shown: bool
     most: int  # items of a list, characters of a text
+    added: bool = False  # later than runs that are stored
 
     @property
     def limits(self) -> str:
@@ -131,6 +136,7 @@ class Knob:
             stops=extra["stops"] or (),
             choices=choices,
             shown=extra["shown"],
+            added=extra["added"],
             most=extra["most"] or (MOST_CHARACTERS if kind == "text" else len(choices) or MOST_ITEMS),
         )
 
@@ -256,7 +262,11 @@ class Knobs(BaseModel):
 
     def canonical(self) -> str:
         """The one text of these knobs: equal knobs, equal text. Hashed into the key of a run."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        values = self.model_dump(mode="json")
+        for each in self.declared():
+            if each.added and getattr(self, each.name) == each.default:
+                del values[each.name]
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     def matches(self, values: Mapping[str, Any]) -> bool:
         """Return whether each of these knobs has just this value."""

@@ -197,3 +197,15 @@ def test_words_and_texts_are_read_back_from_their_declaration():
     assert (chosen.kind, chosen.item, chosen.choices, chosen.most) == ("list", "str", ("a", "b", "c d"), 3)
     assert (words.kind, words.item, words.choices, words.most) == ("list", "str", (), 3)
     assert (text.kind, text.most) == ("text", 20)
+
+
+def test_a_knob_that_was_added_changes_no_key_while_it_has_its_default():
+    class Before(Knobs):
+        rate: float = knob(0.1, "step size", 0.0, 1.0)
+
+    class After(Before):
+        bias: float = knob(0.0, "standard deviation of the biases", 0.0, 1.0, added=True)
+
+    assert After().canonical() == Before().canonical()
+    assert After(rate=0.2).canonical() == Before(rate=0.2).canonical()
+    assert After(bias=0.5).canonical() not in (Before().canonical(), After(bias=0.6).canonical())
