@@ -290,7 +290,7 @@ DRAWN = {
 @pytest.mark.parametrize(("slug", "which"), COMPARED)
 def test_a_script_prints_the_facts_of_its_lesson(slug, which, said, recordings):
     printed, _ = said[slug, which]
-    facts = LESSONS[slug].facts(TRIED[slug, which], recordings[slug, which])
+    facts = LESSONS[slug].result(TRIED[slug, which], recordings[slug, which]).values
     assert len(printed) >= 2
     for name, value in printed.items():
         ours, close = facts.get(name), closeness(slug, name)
@@ -346,7 +346,7 @@ def test_a_script_learns_from_the_data_of_its_lesson(dataset, real_data, tmp_pat
     recording = Recording()
     for frame in lesson.train(knobs, torch.device("cpu")):
         recording.append(frame)
-    facts = lesson.facts(knobs, recording)
+    facts = lesson.result(knobs, recording).values
     assert facts["train_accuracy[h=8]"] > 0.2  # it has learned something to compare
     for name, value in numbers(ran.stdout).items():
         np.testing.assert_allclose(value, math.nan if facts[name] is None else facts[name], err_msg=name, **CLOSE)

@@ -49,7 +49,7 @@ def test_a_run_costs_and_learns_what_there_is(slug):
     for name, values in same.arrays().items():
         if TIMED not in name:
             np.testing.assert_array_equal(ran.arrays()[name], values, err_msg=name)
-    verdicts = [[(c.sentence, c.holds) for c in each.claims(knobs, ran)] for knobs in (asked, there)]
+    verdicts = [[(c.sentence, c.holds) for c in each.result(knobs, ran).claims] for knobs in (asked, there)]
     assert verdicts[0] == verdicts[1]
     for asking, being in zip(each.panels(asked), each.panels(there), strict=True):
         assert asking.layout == being.layout, "axes end where the run does"
@@ -67,7 +67,7 @@ def test_no_preset_on_digits_costs_more_than_what_digits_has(slug):
 def test_frozen_copies_of_all_digits_have_the_steps_that_they_should():
     each = LESSONS["cutout-and-batch-augmentation"]
     knobs = asked_and_there(each.slug, augmentations=(2, 4))[0]
-    claim = next(c for c in each.claims(knobs, record(each, knobs)) if "frozen" in c.sentence)
+    claim = next(c for c in each.result(knobs, record(each, knobs)).claims if "frozen" in c.sentence)
     assert (claim.measured, claim.holds) == ("M=2: 94, M=4: 188", True)  # 3,002 and 6,004 over 32
 
 
@@ -76,7 +76,7 @@ def test_statistics_that_have_not_settled_decide_nothing_on_digits():
     preset = each.presets["As the notebook ran it"].model_copy(update={"dataset": "digits"})
     recording = record(each, each.small(preset))  # any frames: 80 steps keep .99⁸⁰ = 45 % of the start
     preset = preset.model_copy(update={"variants": each.small(preset).variants})
-    about = [c for c in each.claims(preset, recording) if "variance" in c.sentence]
+    about = [c for c in each.result(preset, recording).claims if "variance" in c.sentence]
     assert len(about) == 2
     assert [c.holds for c in about] == [None, None]
 
@@ -116,7 +116,7 @@ TOO_LITTLE = [
 def test_too_few_examples_or_too_little_training_decide_nothing(slug, values):
     each = LESSONS[slug]
     knobs = each.parse({**each.knobs().model_dump(), **values})
-    for claim in each.claims(knobs, record(each, knobs)):
+    for claim in each.result(knobs, record(each, knobs)).claims:
         if not claim.sentence.startswith(BY_COUNTING):
             assert (claim.sentence, claim.measured, claim.holds) == (claim.sentence, claim.measured, None)
             assert claim.hint
