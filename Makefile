@@ -30,7 +30,7 @@ test: tests
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses 2 --dist loadfile $(WAITING:%=--ignore %)
-	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile -r R $(WAITING)
+	$(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder -r R $(WAITING)
 
 bench: tests
 	for each in tests/benchmarks/bench_*.py; do echo "== $$each"; $(PY) $$each || exit 1; done

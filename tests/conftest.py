@@ -13,14 +13,24 @@ from core import data
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+# The longest of the files that wait for a browser, begun first: a worker that takes one last leaves the others idle.
+LONGEST = ("test_player.py", "test_addresses.py", "test_app.py", "test_processors.py", "test_replay.py")
+WAITING = ("browser", "everywhere", "load")
 BESIDE = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A second try, where a browser and a server share the machine with everything else."""
+    """A second try, where a browser and a server share the machine with everything else; and long files first."""
     for item in items:
-        if item.path.parent.name in ("browser", "everywhere", "load"):
+        if item.path.parent.name in WAITING:
             item.add_marker(pytest.mark.flaky(reruns=1))
+    items.sort(key=_begun)
+
+
+def _begun(item: pytest.Item) -> int:
+    """Where an item's file stands in the order in which files are begun; the rest stay as they are."""
+    long = item.path.parent.name in WAITING and item.path.name in LONGEST
+    return LONGEST.index(item.path.name) if long else len(LONGEST)
 
 
 @pytest.fixture(scope="session", autouse=True)

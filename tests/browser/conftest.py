@@ -14,10 +14,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
+# Of a window that nobody sees: the suggestions below its address bar are pages themselves, with a process of their own
+# that works whenever a page loads (a fifth of all that a page of the app costs), and one more process waits in store.
+UNSEEN = ["WebUIOmniboxPopup", "WebUIOmniboxAimPopup", "SpareRendererForSitePerProcess"]
+# What Playwright turns off. It is said again, as the last such flag counts.
+UNWANTED = [
+    "AimEnabled", "AvoidCorsURLLoaderRestartOnRedirect", "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose", "HttpsFirstBalancedModeAutoEnable", "HttpsUpgrades", "LensOverlay", "MediaRouter",
+    "NetworkTimeServiceQuerying", "OptimizationHints", "PaintHolding", "PreconnectToSearch", "TcpPortRandomizationWin",
+    "ThirdPartyStoragePartitioning",
+]  # fmt: skip
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
+    "--disable-component-update", "--disable-sync", f"--disable-features={','.join(UNSEEN + UNWANTED)}",
 ]  # fmt: skip
+TRAINS_NOTHING = {"GRADIENT_LAB_ENGINE": "in_thread"}  # a server that needs no second process, which takes 5 s to warm
 HEARD = 30_000  # ms within which a press shows, unless it was lost
 PATIENCE = 60.0  # seconds for a server to come up, or a page to show what is waited for; stuck then, not slow
 

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from tests.browser.conftest import TRAINS_NOTHING
+
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -22,7 +24,7 @@ LESSONS = ("/dropout", "/vanishing-gradients", "/cnn-arithmetic")  # with every 
 
 @pytest.fixture(scope="module")
 def base(serve, tmp_path_factory):
-    return serve(APP, {"GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
+    return serve(APP, {**TRAINS_NOTHING, "GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.conftest import TRAINS_NOTHING
+
 pytestmark = pytest.mark.browser
 
 APP = Path(__file__).parents[2] / "app.py"
@@ -21,7 +23,7 @@ def status(url):
 
 
 def test_a_phone_comes_in_by_the_link_a_teacher_by_hand_and_nobody_else(serve, open_page, tmp_path):
-    base = serve(APP, {**CODES, "GRADIENT_LAB_CACHE": str(tmp_path)})
+    base = serve(APP, {**CODES, **TRAINS_NOTHING, "GRADIENT_LAB_CACHE": str(tmp_path)})
     phone = open_page(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     phone.goto(f"{base}/dying-relu?width=4&hide=width&code=tulip")
     phone.get_by_text("Fixed by this link").wait_for()
@@ -46,7 +48,7 @@ def test_a_phone_comes_in_by_the_link_a_teacher_by_hand_and_nobody_else(serve, o
 
 def test_a_page_whose_ticket_no_longer_counts_becomes_the_door(serve, open_page, tmp_path):
     """As after a restart, when the player asks for what is new or Streamlit connects again."""
-    base = serve(APP, {**CODES, "GRADIENT_LAB_CACHE": str(tmp_path)})
+    base = serve(APP, {**CODES, **TRAINS_NOTHING, "GRADIENT_LAB_CACHE": str(tmp_path)})
     page = open_page()
     page.goto(f"{base}/dying-relu?width=4&code=tulip")
     page.wait_for_selector(".gl-plot .main-svg")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core.lessons import LESSONS
+from tests.browser.conftest import TRAINS_NOTHING
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +21,7 @@ REACHED = """(letter) => Math.max(...(document.querySelector('.js-plotly-plot')?
 @pytest.fixture(scope="module")
 def base(serve, tmp_path_factory):
     """One server with the gallery and an empty cache."""
-    return serve(APP, {"GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
+    return serve(APP, {**TRAINS_NOTHING, "GRADIENT_LAB_CACHE": str(tmp_path_factory.mktemp("cache"))})
 
 
 def reached(page):

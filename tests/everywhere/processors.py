@@ -186,26 +186,42 @@ TESTED = ("OpenBLAS: Prescott", "OpenBLAS: Haswell", "OpenBLAS: Zen", "torch: pl
 TESTED += ("NumPy: without X86_V3", "the oldest of each")
 
 
-def table(quick: bool = False) -> str:
-    """Processors × (verify, bundles, contract, tests) as Markdown; `quick` leaves out the column with all tests."""
+def table(quick: bool = False, modes: Sequence[str] = (), kept: str = "") -> str:
+    """Processors × (verify, bundles, contract, tests) as Markdown.
+
+    Args:
+        quick: leave out the column with all tests.
+        modes: make the rows of these anew and take the others from `kept`; none names all.
+        kept: the table as it was.
+    """
     here = under("as it is")["contract"]
-    rows: list[Sequence[str]] = []
+    before = {line.split("|")[1].strip(): line for line in kept.splitlines() if line.startswith("|")}
+    lines = []
     for mode, variables in MODES.items():
+        shown = " ".join(f"{name}={value}" for name, value in variables.items())
+        title = f"{mode} (`{shown}`)" if variables else mode
+        if modes and mode not in modes and title in before:
+            lines.append(before[title])
+            continue
         begun, found = time.perf_counter(), under(mode)
         wrong = apart(here, found["contract"])
         told = (
-            f"{mode} (`{' '.join(f'{name}={value}' for name, value in variables.items())}`)" if variables else mode,
+            title,
             found["verify"].splitlines()[-1],
             f"{len(found['bundles'])} differ",
             f"{len(wrong)} differ; facts at most {difference(here, found['contract']):.1e} apart",
             "" if quick or mode not in TESTED else suite(mode),
         )
-        rows.append(told[: len(HEAD) - quick])
-        print(f"{mode}: {', '.join(rows[-1][1:])} ({time.perf_counter() - begun:.0f} s)", file=sys.stderr, flush=True)
+        lines.append(_row(told[: len(HEAD) - quick]))
+        print(f"{mode}: {', '.join(told[1:])} ({time.perf_counter() - begun:.0f} s)", file=sys.stderr, flush=True)
         for sentence in (*found["verify"].splitlines()[:-1], *found["bundles"], *wrong):
             print(f"    {sentence}", file=sys.stderr, flush=True)
     head = HEAD[: len(HEAD) - quick]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+    return "\n".join((_row(head), _row(["---"] * len(head)), *lines))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def suite(mode: str) -> str:
