@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.everywhere import processors
 from tests.everywhere.processors import MODES, QUICK, apart, difference, environment, under
 
 SLOW = {"as it is", "OpenBLAS: SkylakeX", "NumPy: plain", "MKL: any processor"}  # "the oldest of each" has them too
@@ -58,3 +59,19 @@ def test_a_mode_is_this_environment_but_for_its_variables(monkeypatch):
         made = environment(mode)
         assert made["GRADIENT_LAB_DATA"] == "/data"
         assert made.get("OPENBLAS_CORETYPE") == variables.get("OPENBLAS_CORETYPE")
+
+
+def test_a_row_is_made_anew_and_the_others_stay(here, monkeypatch):
+    ran = []
+    monkeypatch.setattr(processors, "under", lambda mode: ran.append(mode) or here)
+    monkeypatch.setattr(processors, "suite", lambda mode: "1 passed, 0 failed")
+    whole = processors.table()
+    assert ran == ["as it is", *MODES]
+    last = list(MODES)[-1]
+    monkeypatch.setattr(processors, "suite", lambda mode: "0 passed, 1 failed")
+    ran.clear()
+    again = processors.table(modes=[last], kept=whole)
+    assert ran == ["as it is", last]
+    assert again.splitlines()[:-1] == whole.splitlines()[:-1]
+    assert len(whole.splitlines()) == 2 + len(MODES)
+    assert again.splitlines()[-1] == whole.splitlines()[-1].replace("1 passed, 0 failed", "0 passed, 1 failed")
