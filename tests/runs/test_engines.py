@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import deque
 from contextlib import closing
 from pathlib import Path
 
@@ -256,11 +257,28 @@ def test_a_late_stop_does_not_hit_the_next_run(in_process):
     assert len(record(in_process, "good", frames=20, pause=0.005)) == 20
 
 
-def test_a_run_that_came_to_its_end_before_the_stop_is_done(in_process):
+class Filled:
+    """The line to a child that has said everything, up to the end of its run."""
+
+    def __init__(self, line):
+        self.line, self.held = line, deque(iter(line.recv, None))
+        self.held.append(None)
+
+    def poll(self, patience=0.0):
+        return bool(self.held) or self.line.poll(patience)
+
+    def recv(self):
+        return self.held.popleft() if self.held else self.line.recv()
+
+    def send(self, message):
+        self.line.send(message)
+
+
+def test_a_run_that_came_to_its_end_before_the_stop_is_done(in_process, monkeypatch):
     stop = threading.Event()
     found = frames(in_process, "good", stop, frames=3)
-    first = next(found)
-    time.sleep(0.5)  # the others wait in the line
+    first, child = next(found), in_process._child
+    monkeypatch.setattr(child, "line", Filled(child.line))
     stop.set()
     assert [first.step, *(frame.step for frame in found)] == [0, 1, 2]
 
