@@ -21,8 +21,7 @@ HEAD = """# Everywhere
 Printed by `make everywhere`, which runs it all again. A processor here is this one, whose libraries are told to leave
 its newer instructions unused. What is computed again from stored frames agrees to nine digits, and every verdict is the
 same. Runs that are trained on another kind of processor differ from the sixth or seventh digit on: equal knobs give an
-equal run, bit for bit, on one kind. The tests ran under the modes whose last column is filled: the last row has all of
-the others in one.
+equal run, bit for bit, on one kind. The tests ran under the modes whose last column is filled.
 """
 
 
