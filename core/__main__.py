@@ -4,6 +4,7 @@
     python -m core list [--json]
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
     python -m core script SLUG [--preset NAME] [--set knob=value ...] [--out FILE]
+    python -m core count torchvision:NAME | module.path:Name | TEXT [--input 3x224x224] [--json]
     python -m core export KEY [--out FILE]
     python -m core import FILE ...
     python -m core data list [--json]
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from core import console, data, links, places
+from core.convnets import LayerError
+from core.convnets.report import report
 from core.cost import CostError
 from core.data import DataError
 from core.device import DeviceError, keep_memory
@@ -103,6 +106,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
     run.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
     run.set_defaults(act=_run)
+
+    count = commands.add_parser("count", help="parameters, MACs and activations of a network, layer by layer")
+    count.add_argument("network", help='torchvision:resnet50, module.path:Name, or a text such as "conv 6 5x5, fc 10"')
+    count.add_argument("--input", metavar="SIZE", help="channels, height and width of the image, such as 3x224x224")
+    count.add_argument("--json", action="store_true", help="as one JSON object")
+    count.set_defaults(act=_count)
 
     export = commands.add_parser("export", help="a stored run as one file, for another server")
     export.add_argument("key", help="its name, as `run` prints it")
@@ -186,6 +195,16 @@ def _script(asked: argparse.Namespace) -> int:
         print(text, end="")
     else:
         _write(asked.out, text.encode())
+    return 0
+
+
+def _count(asked: argparse.Namespace) -> int:
+    try:
+        counted = report(asked.network, asked.input)
+    except LayerError as error:
+        said = str(error)
+        raise UsageError(said if said.endswith("?") else f"{said}.") from error
+    print(json.dumps(counted.plain, ensure_ascii=False) if asked.json else counted.text)
     return 0
 
 

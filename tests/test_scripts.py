@@ -16,10 +16,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 
+from core.convnets.published import Name
 from core.frames import Recording
 from core.lessons import CURRICULUM, LESSONS
 from core.lessons.batchnorm_and_dropout import Variant
-from core.lessons.cnn_arithmetic import Name
 from core.lessons.optimizers import Name as Optimizer
 from core.lessons.scaling import drawn as drawn_workers
 from core.lessons.scaling import rate, task
@@ -37,6 +37,10 @@ as another seed is, which `test_another_seed_would_be_noticed` shows."""
 ODD_NET = """CONV 8 3×3 stride 2 pad 1 floor; skip 8
 conv 8 3x3 pad 1 groups 4 no bias, ( conv 4 1x1 | pool 3 stride 1 pad 1 | ) , norm
 ( conv 20 3x3 pad 1 + ), average, fc 7 no bias"""
+EVERY_WORD = """conv 12 3x5 stride 2 same no bias, layernorm, relu, 2 × ( scale, depthwise 3x3 pad 2 dilation 2 + )
+se 3, separable 8 5x3 same stride 1x2, groupnorm 4, transposed 6 3x3 stride 2 extra 1 pad 1 groups 2, instancenorm
+zeropad 1x2, pool 3 stride 2 ceil, avgpool 2 same, upsample 2x1, slice 5, norm, transposed 4 3 stride 2 same
+average 3x2, dense 7"""
 
 MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "perceptron-and-hinge": [{"margin": 0.3, "init_scale": 0.5, "training_sets": 1}],
@@ -68,6 +72,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "cnn-arithmetic": [
         {"nets": get_args(Name), "net": ODD_NET, "input_size": 28, "batch_size": 3, "bytes_per_number": 2},
         {"version": "as the notebook counted"},
+        {"nets": ("your net",), "net": EVERY_WORD, "input_size": 30, "input_width": 41, "channels": 2},
     ],
     "optimizers": [
         {"optimizers": get_args(Optimizer), "rates": "paper", "l2": 0.01, "pixels": "standardised"},
@@ -251,7 +256,7 @@ def by_units(lesson, knobs, recording):
 
 
 def paths(lesson, knobs, recording):
-    shares = [recording.picture(f"share_of_{count}") for count in ("multiplications", "parameters")]
+    shares = [recording.picture(f"share_of_{count}") for count in ("macs", "parameters")]
     return {name: [each[i][np.isfinite(each[i])] for each in shares] for i, name in enumerate(knobs.nets)}
 
 

@@ -26,7 +26,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dropout.LESSON,
     batchnorm_and_dropout.LESSON,
     width_and_interpolation.lesson,
-    cnn_arithmetic.LESSON,
+    cnn_arithmetic.lesson,
     optimizers.LESSON,
     cutout_and_batch_augmentation.LESSON,
     depth_vs_width.LESSON,

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from core.convnets import account, read, total
-from core.lessons.cnn_arithmetic import resnet
+from core.convnets.published import resnet
 from core.training.resnet import Block, ResNet, multiplications, size
 
 
@@ -31,13 +31,13 @@ def test_sizes_are_those_of_the_calculator(depth, shortcut, words):
     rows = account(read(resnet((depth - 2) // 6, *words)), 3, 32)
     assert size(depth, shortcut=shortcut) == (total(rows, "parameters"), total(rows, "statistics"))
     if shortcut == "padding":
-        assert multiplications(depth, 3, 32) == total(rows, "multiplications")
+        assert multiplications(depth, 3, 32) == total(rows, "macs")
 
 
 @pytest.mark.parametrize("side", [8, 7, 28])
 def test_multiplications_of_other_sides(side):
     rows = account(read(resnet(1, "no bias", "skip {} stride 2 floor")), 1, side)
-    assert multiplications(8, 1, side) == total(rows, "multiplications")
+    assert multiplications(8, 1, side) == total(rows, "macs")
 
 
 @pytest.mark.parametrize("depth", [2, 7, 9, 44.5])
