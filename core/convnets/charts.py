@@ -194,8 +194,8 @@ def table(name: str, net: Design) -> Panel:
         "Each layer with the pools and norms behind it, for one image; the darker a cell, the larger its share of the "
         "network.",
         [Still(drawn)],
-        x=axis("", type="category", side="top"),
-        y=axis("", type="category", autorange="reversed"),
+        x=axis("", type="category", side="top", showgrid=False),
+        y=axis("", type="category", autorange="reversed", showgrid=False),
     )
 
 
@@ -217,7 +217,7 @@ def tools(names: Iterable[str]) -> Panel:
         "What your tool says",
         "Each tool's number for one image, divided by the MACs counted here. FlopCounterMode counts FLOPs, two for "
         "each MAC. The others count MACs, and some add biases, norms, pools or activation functions.",
-        [reference([labels[0], labels[-1]], [1, 1], "MACs"), *drawn],
+        [reference(labels, [1] * len(labels), "MACs"), *drawn],
         x="tool, and what it calls its number",
         y=axis("number / MACs", range=(0, 2.2)),
         barmode="group",
