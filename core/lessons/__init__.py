@@ -19,7 +19,7 @@ from core.lessons import (
 )
 
 CURRICULUM: tuple[AnyLesson, ...] = (
-    perceptron.LESSON,
+    perceptron.lesson,
     vanishing_gradients.LESSON,
     dying_relu.LESSON,
     overfitting_cures.LESSON,
