@@ -8,6 +8,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from core.frames import Array
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, reference
 from core.traces import Bar, Heatmap, Scatter
 
@@ -98,6 +101,18 @@ def dots(
     return Switch(trace, {"y": table if row is None else (table, row)})
 
 
+def profile(
+    table: str, row: int | None, x: Sequence[Any] | Array, name: str, colour: str, *, mode: str = "lines", **style: Any
+) -> Switch:
+    """Return a line over `x`, such as layers, whose heights are a table, or one row of it."""
+    line = {"color": colour, "width": 2, **style.pop("line", {})}
+    given = {"meta": {"label": name}, **style}
+    return Switch(
+        Scatter(x=np.asarray(x), name=name, mode=mode, line=line, **given),
+        {"y": table if row is None else (table, row)},
+    )
+
+
 def bars(table: str, row: int | None, x: Sequence[Any], name: str, colour: str, **style: Any) -> Switch:
     """Return bars at `x` whose heights are a table, or one row of it."""
     trace = Bar(x=list(x), name=name, marker={"color": colour}, **style)
@@ -114,7 +129,7 @@ def level(height: float, start: float, stop: float, label: str, **style: Any) ->
     return reference([start, stop], [height, height], label, **style)
 
 
-def mark(x: float | str, y: float, label: str, colour: str = FAINT, symbol: str = "x") -> Still:
+def mark(x: float, y: float, label: str, colour: str = FAINT, symbol: str = "x") -> Still:
     """Return one point with somebody else's number, such as the notebook's."""
     return reference([x], [y], label, mode="markers", marker={"symbol": symbol, "size": 9, "color": colour})
 

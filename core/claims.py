@@ -1,6 +1,6 @@
 """Claims: what a lesson states, checked on the run at hand."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -127,6 +127,12 @@ class Needs:
             lambda knobs: not missing(knobs),
             change=lambda knobs: {name: (*getattr(knobs, name), *missing(knobs))},
         )
+
+
+def all_hold(verdicts: Iterable[bool | None]) -> bool | None:
+    """Return whether all comparisons hold: False where one does not, else None where one cannot tell."""
+    each = list(verdicts)
+    return False if False in each else None if None in each else True
 
 
 def _words(name: str) -> str:

@@ -5,7 +5,8 @@ Repeats differ in their seed alone: examples, order, initialization. A differenc
 share a seed are compared pair by pair: what the seed does to both is no part of their difference then.
 
 Source: Student (1908), "The Probable Error of a Mean", Biometrika 6; Welch (1947), "The Generalization of 'Student's'
-Problem when Several Different Population Variances Are Involved", Biometrika 34.
+Problem when Several Different Population Variances Are Involved", Biometrika 34; Clopper & Pearson (1934), "The Use of
+Confidence or Fiducial Limits Illustrated in the Case of the Binomial", Biometrika 26.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 from core.frames import Array
 
@@ -56,6 +57,18 @@ class Estimate:
             return "higher"
         return "lower" if self.high < 0 else None
 
+    def exceeds(self, level: float) -> bool | None:
+        """Return whether the interval lies above `level`; False where it lies below, None where it does neither."""
+        if self.low > level:
+            return True
+        return False if self.high < level else None
+
+    def within(self, low: float, high: float) -> bool | None:
+        """Return whether the interval lies within these limits; False where it lies outside, None where it crosses."""
+        if low <= self.low and self.high <= high:
+            return True
+        return False if self.low > high or self.high < low else None
+
     def text(self, form: str = ".3g", unit: str = "") -> str:
         """The numbers as a reader gets them: "−2.1 points (95 % interval −3.0 … −1.2, n = 5)".
 
@@ -85,6 +98,22 @@ def mean_of(values: ArrayLike, resolution: float = 0.0) -> Estimate:
     """
     x = _row(values)
     return _estimate(float(x.mean()) if x.size else math.nan, _squared_error(x, resolution), len(x) - 1, len(x))
+
+
+def proportion(hits: int, n: int) -> Estimate:
+    """Estimate the probability behind `hits` in `n` independent trials: Clopper and Pearson's exact interval.
+
+    Its p-value is none: that a probability is zero is no hypothesis that a single hit leaves standing.
+
+    Raises:
+        ValueError: there are fewer trials than hits, or fewer hits than none.
+    """
+    if not 0 <= hits <= n:
+        raise ValueError(f"{hits} hits in {n} trials; it takes 0 … {n}.")
+    tail = (1 - CONFIDENCE) / 2
+    low = float(betaincinv(hits, n - hits + 1, tail)) if hits else 0.0
+    high = float(betaincinv(hits + 1, n - hits, 1 - tail)) if hits < n else 1.0
+    return Estimate(hits / n if n else math.nan, low, high, n, math.nan)
 
 
 def paired(values: ArrayLike, reference: ArrayLike, resolution: float = 0.0) -> Estimate:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
-from core.stats import CANNOT_TELL, Estimate, independent, mean_of, paired
+from core.stats import CANNOT_TELL, Estimate, independent, mean_of, paired, proportion
 
 TRIALS = 4000
 FOUR_ERRORS = 4 * math.sqrt(0.05 * 0.95 / TRIALS)  # what 4,000 trials may be off by, once in 16,000 rounds
@@ -112,3 +112,27 @@ def test_numbers_are_told_with_their_interval_and_repeats():
     assert mean_of([2.0, 2.2, 1.8]).text(".2f", "points") == "+2.00 points (95 % interval +1.50 … +2.50, n = 3)"
     assert mean_of([-0.021, -0.022, -0.02]).sentence(".1%") == "−2.1% (95 % interval −2.3% … −1.9%, n = 3)"
     assert mean_of([1.0]).text() == "+1 (no interval, n = 1)"
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 500), (3, 20), (431, 500), (20, 20), (1, 1)])
+def test_the_interval_of_a_share_is_the_exact_one_of_scipy(hits, n):
+    found = proportion(hits, n)
+    interval = scipy_stats.binomtest(hits, n).proportion_ci(0.95, method="exact")
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+    assert (found.mean, found.n) == (hits / n, n)
+
+
+def test_without_a_trial_a_share_may_be_anything():
+    found = proportion(0, 0)
+    assert (found.low, found.high) == (0.0, 1.0)
+    assert math.isnan(found.mean)
+    with pytest.raises(ValueError, match="3 hits in 2 trials"):
+        proportion(3, 2)
+
+
+def test_an_interval_lies_above_a_level_below_it_or_says_nothing():
+    found = Estimate(0.5, 0.4, 0.6, 9, math.nan)
+    assert [found.exceeds(level) for level in (0.3, 0.5, 0.7)] == [True, None, False]
+    assert [found.within(*limits) for limits in ((0.4, 0.6), (0.5, 1.0), (0.0, 0.5), (0.7, 1.0), (0.0, 0.3))] == [
+        True, None, None, False, False,
+    ]  # fmt: skip

@@ -3,8 +3,7 @@
 A layer is written as its word, its numbers in order, then its options in any order; `write` gives that phrase back.
 """
 
-import functools
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -141,8 +140,7 @@ NOT_COUNTED: Mapping[str, str] = {
 """Words that the language cannot take → why, and what to write."""
 
 
-@functools.lru_cache(maxsize=4096)
-def write(layer: Hashable) -> str:
+def write(layer: object) -> str:
     """The phrase of one layer, which reads back as an equal layer."""
     kind = type(layer).__name__
     word, known = next(

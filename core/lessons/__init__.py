@@ -19,9 +19,9 @@ from core.lessons import (
 )
 
 CURRICULUM: tuple[AnyLesson, ...] = (
-    perceptron.lesson,
+    perceptron.LESSON,
     vanishing_gradients.LESSON,
-    dying_relu.LESSON,
+    dying_relu.lesson,
     overfitting_cures.LESSON,
     dropout.LESSON,
     batchnorm_and_dropout.LESSON,

@@ -1,7 +1,7 @@
-"""Why do narrow, deep ReLU nets die before they learn anything? A script of Gradient Lab, with the lesson's numbers.
+"""Why do narrow, deep ReLU networks die before they learn anything? A script of Gradient Lab, with its numbers.
 
-Many nets fit a function of one variable. A net is dead when a layer of it no longer depends on the input: every
-gradient before it is exactly 0, for ever. One tensor holds a layer of all nets. init = "orthogonal" is not known."""
+Many networks fit a function of one variable. One is dead when a layer of it no longer depends on the input: every
+gradient before it is exactly 0. One tensor holds a layer of all. init = "orthogonal" is not known."""
 from importlib.util import find_spec
 from itertools import pairwise
 import numpy as np
@@ -11,15 +11,15 @@ from torch import nn, optim
 # ---- settings ----
 depth = 9  # hidden layers
 width = 2  # units in each hidden layer
-activation = "relu"  # what a unit does with its sum: relu, leaky relu, elu or tanh
-init = "he"  # how weights start: he, glorot, orthogonal or randomized asymmetric
-nets = 500  # independent nets, each with its own start and order of examples
-slope = 0.2  # slope of leaky ReLU where it leaks
+activation = "relu"  # what a unit makes of its weighted sum: relu, leaky relu, elu or tanh
+init = "he"  # how weights are initialized: he, glorot, orthogonal or randomized asymmetric
+nets = 500  # independent networks, each with its own initialization and order of examples
+slope = 0.2  # slope of leaky ReLU below zero
 target = "|x|"  # the function to learn, one of the paper's three: |x|, x·sin(5x) or 1{x>0}+0.2·sin(5x)
 interval = "±√3"  # where inputs are drawn: ±√3 or ±√7
 optimizer = "adam"  # how a gradient becomes a step: sgd, momentum, nesterov or adam
-learning_rate = 0.001  # how far each step moves the weights
-epochs = 10  # passes over the 3,000 points
+learning_rate = 0.001  # step size of the optimizer
+epochs = 10  # how often each network sees every training point
 points = 3000  # training points, drawn from the interval
 training = "independent nets"  # the second is what the notebook did: independent nets or one net, fitted again
 seed = 1  # random seed
