@@ -32,9 +32,8 @@ def test_a_torchvision_model_counts_as_its_modules_and_its_metadata_say(name):
     for weights in torchvision.models.get_model_weights(name):
         assert weights.meta["num_params"] == held
         crop = weights.transforms().crop_size[0]
-        if crop != side:
-            rows = account(describe(module, 3, crop, crop).chain, 3, crop)
-        assert round(total(rows, "macs") / 1e9, 3) == weights.meta["_ops"]
+        cropped = rows if crop == side else account(describe(module, 3, crop, crop).chain, 3, crop)
+        assert round(total(cropped, "macs") / 1e9, 3) == weights.meta["_ops"]
 
 
 def test_twelve_models_cannot_be_written_and_each_has_attention():
