@@ -79,7 +79,7 @@ def read_knobs(lesson: AnyLesson, query: Mapping[str, Sequence[Any]], base: Knob
         query: name → everything that is said under it: texts, or values that have been read already.
         base: the knobs that it says nothing of; the first preset where left out.
     """
-    values: dict[str, Any] = {} if base is None else dict(base)
+    values: dict[str, Any] = dict(next(iter(lesson.presets.values())) if base is None else base)
     asked: dict[str, Any] = {}
     errors = []
     for name, given in fold(query, lesson.knobs.model_fields).items():

@@ -24,7 +24,7 @@ from core.data.loading import (
     statuses,
     undecoded,
 )
-from core.data.preparing import Scaling, corrupt_labels, scale, subset
+from core.data.preparing import Scaling, Split, corrupt_labels, scale, split, subset
 
 __all__ = [
     "NAMES",
@@ -34,6 +34,7 @@ __all__ = [
     "File",
     "Scaling",
     "Source",
+    "Split",
     "Status",
     "available",
     "corrupt_labels",
@@ -44,6 +45,7 @@ __all__ = [
     "require",
     "scale",
     "sizes",
+    "split",
     "status",
     "statuses",
     "subset",

@@ -1,7 +1,7 @@
 """What lessons make of a set: some of its examples, scaled pixels, labels that are partly wrong."""
 
 import zlib
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -60,6 +60,41 @@ def scale(x_train: Tensor, x_test: Tensor, mode: Scaling) -> tuple[Tensor, Tenso
     spread, mean = torch.std_mean(x, dim=0 if mode == "per pixel" else None)
     spread = spread + EPSILON
     return x.sub(mean).div_(spread), x_test.float().sub(mean).div_(spread)
+
+
+class Split(NamedTuple):
+    """Scaled pixels and classes of a training, a validation and a test set; and how many classes there are."""
+
+    x: Tensor
+    y: Tensor
+    x_validation: Tensor
+    y_validation: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    classes: int
+
+
+def split(dataset: Dataset, n: int, scaling: Scaling | None, seed: int) -> Split:
+    """Draw `n` training examples and a fifth as many others for validation; shuffle the published test set.
+
+    Args:
+        dataset: as `load` gives it.
+        n: size of the training set.
+        scaling: by the training set's statistics, as in `scale`; None: pixels over their largest value, 0 … 1.
+        seed: of the draw and of the order of the test set, which may come class by class.
+
+    Raises:
+        DataError: there are not so many examples.
+    """
+    x, y = subset(dataset, n + n // 5, seed)
+    if scaling:
+        learn, others = scale(x[:n], torch.cat([x[n:], dataset.x_test]), scaling)
+    else:
+        most = float(dataset.x_train.max())
+        learn, others = x[:n].float() / most, torch.cat([x[n:], dataset.x_test]).float() / most
+    validation, test = others.split([len(x) - n, len(dataset.x_test)])
+    mixed = torch.randperm(len(test), generator=torch.Generator().manual_seed(seed)).to(test.device)
+    return Split(learn, y[:n], validation, y[n:], test[mixed], dataset.y_test[mixed], len(dataset.classes))
 
 
 def corrupt_labels(y: Tensor, share: float, classes: int, seed: int) -> Tensor:

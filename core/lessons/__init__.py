@@ -27,7 +27,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     batchnorm_and_dropout.LESSON,
     width_and_interpolation.lesson,
     cnn_arithmetic.lesson,
-    optimizers.LESSON,
+    optimizers.lesson,
     cutout_and_batch_augmentation.LESSON,
     depth_vs_width.LESSON,
     scaling.LESSON,

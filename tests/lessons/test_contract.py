@@ -57,7 +57,9 @@ def test_presets_begin_with_the_classroom_and_hold_the_notebook_and_the_right_wa
     names = list(lesson.presets)
     assert names[0] == "Classroom"
     assert {"As the notebook ran it", "Done right"} <= set(names)
-    assert lesson.presets["Classroom"] == lesson.knobs()
+    # A knob that came later has the value that stored runs had; the Classroom may have a better one.
+    added = {knob.name for knob in lesson.knobs.declared() if knob.added}
+    assert set(lesson.presets["Classroom"].changed_from(lesson.knobs())) <= added
     assert len(set(lesson.presets.values())) == len(names)
 
 
