@@ -29,7 +29,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     cnn_arithmetic.lesson,
     optimizers.lesson,
     cutout_and_batch_augmentation.LESSON,
-    depth_vs_width.LESSON,
+    depth_vs_width.lesson,
     scaling.LESSON,
 )
 

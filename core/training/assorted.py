@@ -111,14 +111,20 @@ class Assorted:
         self._compiled = kernels is not None
         self._threads = torch.get_num_threads() if self._compiled else 1
 
-    def initialise(self, init: Init | Sequence[Init], seed: int) -> None:
-        """Start every net anew, by one law for all or one for each.
+    def initialise(self, init: Init | Sequence[Init], seed: int, bias_limit: float = 0.0) -> None:
+        """Initialize every network, by one law for all or one for each.
 
-        The start of a net depends on `seed` and its own widths, not on who stands beside it.
+        What a network gets depends on `seed` and its own widths, not on the others.
+
+        Args:
+            init: fills weights and biases.
+            seed: of the random numbers.
+            bias_limit: the biases of the first hidden layer are then uniform within ± this.
         """
         self.seconds[:] = 0
         inits = [init] * len(self.architectures) if callable(init) else list(init)
-        starts = [start(each, self.inputs, own, seed) for each, own in zip(inits, self.architectures, strict=True)]
+        laws = zip(inits, self.architectures, strict=True)
+        starts = [start(each, self.inputs, own, seed, bias_limit) for each, own in laws]
         for group in self._groups:
             group.initialise([starts[i] for i in group.members])
 
@@ -197,12 +203,15 @@ class Assorted:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def start(init: Init, inputs: int, hidden: Sequence[int], seed: int) -> Start:
-    """How a net of one output starts: by layer, weights (fan_in, fan_out) and bias (fan_out,)."""
+def start(init: Init, inputs: int, hidden: Sequence[int], seed: int, bias_limit: float = 0.0) -> Start:
+    """Return the initialization of a net of one output: by layer, weights (fan_in, fan_out) and bias (fan_out,)."""
     layers = []
     for l, (fan_in, fan_out) in enumerate(pairwise((inputs, *hidden, 1))):
         weight, bias = np.zeros((1, fan_in, fan_out)), np.zeros((1, 1, fan_out))
-        init(weight, bias, np.random.default_rng([seed, l, *hidden]))
+        rng = np.random.default_rng([seed, l, *hidden])
+        init(weight, bias, rng)
+        if bias_limit and l == 0:
+            bias[:] = rng.uniform(-bias_limit, bias_limit, bias.shape)
         layers.append((weight[0], bias[0, 0]))
     return layers
 
