@@ -369,6 +369,8 @@ def facts(result: Result[OptimizerKnobs]) -> Iterator[Fact]:
     for name, row in zip(result.series, result.last("seconds"), strict=True):
         yield mean("train_seconds", name, row.ravel())
     one_epoch = result.recording.picture("one_epoch_by_seed")
+    if one_epoch is None:  # a run of one seed that was stored before there were several
+        one_epoch = result.recording.picture("one_epoch")
     for k, (name, rate) in enumerate(DEFAULTS):
         yield mean("one_epoch", f"{name} {rate:g}", [] if one_epoch is None else one_epoch[k :: len(DEFAULTS)])
     if result.recording.picture("search") is None:
