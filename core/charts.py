@@ -142,3 +142,24 @@ def colour(i: int) -> str:
 def shades(count: int) -> list[str]:
     """Return colours from blue to red for series that have an order, such as learning rates."""
     return [f"hsl({210 - 190 * i / max(1, count - 1):.0f},65%,48%)" for i in range(count)]
+
+
+def mosaic(tiles: Array, gaps: tuple[int, int] = (1, 1)) -> Array:
+    """Return tiles (rows, columns, height, width) as one image.
+
+    Args:
+        tiles: small images.
+        gaps: pixels of nan below and beside each tile; of 0 where the tiles hold whole numbers.
+    """
+    rows, columns, height, width = tiles.shape
+    below, beside = gaps
+    empty = np.nan if tiles.dtype.kind == "f" else 0
+    framed = np.pad(tiles, ((0, 0), (0, 0), (0, below), (0, beside)), constant_values=empty)
+    return framed.transpose(0, 2, 1, 3).reshape(rows * (height + below), columns * (width + beside))
+
+
+def tiled(name: str, caption: str, traces: Sequence[AnyTrace], rows: Mapping[str, float]) -> Panel:
+    """Return the chart of a `mosaic`, square pixels with the name of each row at its height in pixels, from the top."""
+    bare = {"showgrid": False, "zeroline": False, "showline": False, "ticks": "", "constrain": "domain"}
+    y = {"tickvals": list(rows.values()), "ticktext": list(rows), "autorange": "reversed", "scaleanchor": "x", **bare}
+    return Panel(name, caption, traces, {"xaxis": {"visible": False, "constrain": "domain"}, "yaxis": y})

@@ -83,11 +83,11 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"optimizers": ("adam",), "batch_size": 512},
     ],
     "batchnorm-and-dropout": [
-        {"variants": ("both", "dropout"), "order": "batch norm, then dropout", "hidden_rate": 0.3, "seeds": 2},
-        {"variants": get_args(Variant), "momentum": 0.5, "keep": 0.5},
+        {"variants": ("both", "dropout"), "order": "batch norm, then dropout", "hidden_rate": 0.3},
+        {"variants": get_args(Variant), "momentum": 0.5, "keep": 0.5, "seeds": 1},
         {"variants": ("batch norm", "both"), "examples": 41},  # a last batch of one
         {"variants": ("both", "batch norm on input too"), "examples": 41, "order": "batch norm, then dropout"},
-        {"variants": ("batch norm",), "batch_size": 100},  # more than there are
+        {"variants": ("batch norm", "both (dropout last)"), "batch_size": 100},  # more than there are
     ],
     "scaling": [
         {"layers": 2, "width": 9, "serial_fraction": 0.4, "steps": 31, "rule": "square root"},

@@ -24,7 +24,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     dying_relu.lesson,
     overfitting_cures.LESSON,
     dropout.LESSON,
-    batchnorm_and_dropout.LESSON,
+    batchnorm_and_dropout.lesson,
     width_and_interpolation.lesson,
     cnn_arithmetic.lesson,
     optimizers.lesson,

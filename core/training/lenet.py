@@ -12,6 +12,7 @@ words. The rest is plain PyTorch on any device.
 
 import itertools
 import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class Kind:
         hidden_rate: probability that a number that leaves a hidden layer is dropped, on the maps too.
         input_rate: probability that a pixel is.
         dropout_first: whether dropout comes before batch norm where there are both.
+        last_only: whether of the hidden layers only the last one has dropout.
         keep: share of the old running statistics that a step of batch norm leaves.
         centre, spread: what pixels 0 … 255 are less, and divided by, before all else.
     """
@@ -57,6 +59,7 @@ class Kind:
     hidden_rate: float = 0.0
     input_rate: float = 0.0
     dropout_first: bool = True
+    last_only: bool = False
     keep: float = 0.99
     centre: float = 0.0
     spread: float = 255.0
@@ -114,8 +117,9 @@ class LeNet(nn.Module):
 
     def between(self, a: Tensor, layer: int) -> Tensor:
         """What stands behind a hidden layer, 1 … 4."""
-        norm, rate = self.norms[layer], self.kind.hidden_rate
-        if self.kind.dropout_first:
+        norm, kind = self.norms[layer], self.kind
+        rate = kind.hidden_rate if layer == len(LAYERS) or not kind.last_only else 0.0
+        if kind.dropout_first:
             return norm.forward(self.drop(a, rate))
         return self.drop(norm.forward(a), rate)
 
@@ -337,10 +341,13 @@ class SideBySide:
         nets: of any kinds.
         lr: learning rate.
         momentum: share of the last step that the next one begins with.
+
+    Attributes:
+        seconds: for which each net's own training has kept a core busy so far, (nets,); on a GPU, that went by.
     """
 
     def __init__(self, nets: Sequence[LeNet], lr: float, momentum: float) -> None:
-        self.nets = nets
+        self.nets, self.seconds = nets, np.zeros(len(nets))
         self.optimizers = [torch.optim.SGD(net.parameters(), lr, momentum) for net in nets]
 
     def train(self, x: Tensor, y: Tensor, orders: Sequence[Tensor], batch: int) -> Array:
@@ -357,14 +364,17 @@ class SideBySide:
         """
 
         def work(i: int) -> float:
-            net, total = self.nets[i].train(), torch.zeros((), device=x.device)
+            clock = time.thread_time if x.device.type == "cpu" else time.perf_counter
+            began, net, total = clock(), self.nets[i].train(), torch.zeros((), device=x.device)
             for chosen in orders[i].to(x.device).split(batch):
                 self.optimizers[i].zero_grad()
                 loss = functional.cross_entropy(net(x[chosen]), y[chosen])
                 loss.backward()
                 self.optimizers[i].step()
                 total += loss.detach() * len(chosen)
-            return float(total) / len(orders[i])
+            mean = float(total) / len(orders[i])
+            self.seconds[i] += clock() - began
+            return mean
 
         return np.array(self._each(work))
 
