@@ -454,18 +454,20 @@ def charts(knobs: DepthKnobs) -> Iterator[Panel]:
         x=axis("epochs", range=(0, knobs.epochs)),
         y={**error, "title": {"text": "train RMSE"}},
     )
+    beside = [(x, y) for x, y in NOTEBOOK_SECONDS if layout.parameters.min() <= x <= layout.parameters.max()]
+    theirs = [_points(beside, "notebooks 000 and 004", "x-thin-open")] if beside else []
     yield chart(
         "Training time",
         "Seconds that each network's training took so far, its own clock, against its parameters. The only chart that differs between equal runs. The notebooks' seconds are those of their machines and epochs.",
-        [_points(NOTEBOOK_SECONDS, "notebooks 000 and 004", "x-thin-open"), *_dots(layout, layout.parameters, "seconds", "seconds_by_parameters")],
+        [*theirs, *_dots(layout, layout.parameters, "seconds", "seconds_by_parameters")],
         x=count,
-        y=axis("seconds", log=True, tickformat="~g"),
+        y=axis("seconds", log=True, tickformat="~g", nticks=8, dtick=None),
     )  # fmt: skip
 
 
 def _around(x: Array, title: str) -> dict[str, Any]:
     """Return a logarithmic axis that shows all of x."""
-    return axis(title, log=True, range=(x.min() / 1.3, x.max() * 1.3), tickformat="~s", nticks=8)
+    return axis(title, log=True, range=(x.min() / 1.3, x.max() * 1.3), tickformat="~s", nticks=8, dtick=None)
 
 
 def _levels(x: Array) -> list[AnyTrace]:
