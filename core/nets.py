@@ -135,6 +135,12 @@ def orthogonal(weight: Array, bias: Array, rng: np.random.Generator) -> None:
     weight[:] = q if fan_in >= fan_out else q.transpose(0, 2, 1)
 
 
+def orthogonal_relu(weight: Array, bias: Array, rng: np.random.Generator) -> None:
+    """A random rotation times √2, PyTorch's `calculate_gain("relu")`: keeps the mean square through ReLU."""
+    orthogonal(weight, bias, rng)
+    weight *= math.sqrt(2)
+
+
 def randomized_asymmetric(weight: Array, bias: Array, rng: np.random.Generator) -> None:
     """N(0, 0.6007²/fan_in) on [w|b], then one random entry per unit from Beta(2, 1), which is never negative.
 
@@ -155,5 +161,6 @@ INITS: Mapping[str, Init] = {
     "lecun": lecun,
     "pytorch": pytorch,
     "orthogonal": orthogonal,
+    "orthogonal √2": orthogonal_relu,
     "randomized asymmetric": randomized_asymmetric,
 }

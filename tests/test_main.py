@@ -239,7 +239,9 @@ def test_a_changed_claim_is_restated_in_the_gallery_without_training(monkeypatch
     assert "KeyError: 'a new curve'; build it again." in capsys.readouterr().err
 
 
-def test_last_digits_as_another_processor_computes_them_are_no_problem_and_verdicts_are(monkeypatch, capsys):
+def test_last_digits_as_another_processor_computes_them_are_no_problem_and_verdicts_are(
+    monkeypatch, capsys, own_gallery
+):
     lesson = LESSONS["dying-relu"]
     knobs, said = lesson.small(lesson.presets["Classroom"]), lesson.compute_facts
     monkeypatch.setitem(vars(lesson), "presets", {"Classroom": knobs})

@@ -61,6 +61,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     ],
     "vanishing-gradients": [
         {"init": "orthogonal", "activation": "tanh"},
+        {"init": "orthogonal √2"},
         {"init": "glorot", "activation": "sigmoid", "residual": True, "batch_norm": True},
         {"init": "lecun", "activation": "selu"},
     ],

@@ -20,7 +20,7 @@ from core.lessons import (
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     perceptron.LESSON,
-    vanishing_gradients.LESSON,
+    vanishing_gradients.lesson,
     dying_relu.lesson,
     overfitting_cures.LESSON,
     dropout.LESSON,

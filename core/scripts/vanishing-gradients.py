@@ -1,22 +1,22 @@
-"""Why does a deep net stop learning, and is it the depth? A script of Gradient Lab, with the lesson's random numbers.
+"""Why does a deep network stop learning, and is it the depth? A script of Gradient Lab, with the lesson's numbers.
 
-Nets of several depths fit a noisy sine. Before training we look at the largest gradient of each layer: where every
-layer multiplies it by the same factor, depth only counts how often. A tensor holds one layer of all nets of a depth."""
+Networks of several depths fit a noisy sine. Before training we look at the largest gradient of each layer: where every
+layer multiplies it by the same factor, depth only counts how often. A tensor holds one layer of all of a depth."""
 from importlib.util import find_spec
 from itertools import pairwise
 import numpy as np
 import torch
 # ---- settings ----
 depths = (5, 10, 15)  # hidden layers
-init = "normal"  # how weights start: normal, glorot, he, lecun, orthogonal or pytorch
-init_sd = 0.05  # the spread of normal
-activation = "relu"  # what a unit does with its sum: sigmoid, tanh, relu or selu
+init = "normal"  # how weights are initialized: normal, glorot, he, lecun, orthogonal, orthogonal √2 or pytorch
+init_sd = 0.05  # standard deviation of normal
+activation = "relu"  # what a unit makes of its weighted sum: sigmoid, tanh, relu or selu
 width = 32  # units in each hidden layer
-batch_norm = False  # brings every unit to mean 0 and spread 1 over the examples, whatever the weights
+batch_norm = False  # brings every unit to mean 0 and variance 1 over the examples, whatever the weights
 residual = False  # each layer adds to its input instead of replacing it
 epochs = 500  # steps of Adam on all examples
-epsilon = 1e-07  # what Adam adds before it divides a gradient by its size
-seeds = 5  # nets of each depth that differ in their start alone
+epsilon = 1e-07  # what Adam adds before it divides a gradient by its size, after the bias correction, as PyTorch
+seeds = 5  # networks of each depth that differ in their initialization alone
 seed = 1  # random seed
 # ---- end of settings ----
 
@@ -28,14 +28,14 @@ y = torch.sin(2 * x) + 0.1 * torch.randn(50, 1, generator=chance)
 def fresh(depth, nets, dtype):  # by layer: weights (nets, n, m), biases, the batch norm's γ and β (nets, 1, m)
     for l, (n, m) in enumerate(pairwise([1] + [width] * depth + [1])):  # equal layers of all depths start equal
         chance, uniform, glorot = np.random.default_rng([seed, l]), init in ("glorot", "pytorch"), (6 / (n + m)) ** 0.5
-        scale = {"normal": init_sd, "he": (2 / n) ** 0.5, "glorot": glorot, "orthogonal": 1}.get(init, n**-0.5)
+        scale = {"normal": init_sd, "he": (2 / n) ** 0.5, "glorot": glorot, "orthogonal": 1}.get(init[:10], n**-0.5)
         kind, *ends = ("uniform", -scale, scale) if uniform else ("normal", 0, scale)
-        w = getattr(chance, kind)(*ends, (nets, max(n, m), min(n, m)) if init == "orthogonal" else (nets, n, m))
+        w = getattr(chance, kind)(*ends, (nets, max(n, m), min(n, m)) if "orthogonal" in init else (nets, n, m))
         b = getattr(chance.spawn(1)[0], kind)(*ends, (nets, 1, m)) * (init in ("normal", "pytorch"))
-        if init == "orthogonal":
+        if "orthogonal" in init:
             q, r = np.linalg.qr(w)
             q *= np.sign(np.diagonal(r, axis1=1, axis2=2))[:, None]
-            w = q if n >= m else q.transpose(0, 2, 1)
+            w = (q if n >= m else q.transpose(0, 2, 1)) * (2**0.5 if "√2" in init else 1)
         yield [torch.tensor(each, dtype=dtype).requires_grad_() for each in (w, b, np.ones(b.shape), np.zeros(b.shape))]
 
 def losses(layers):  # the mean squared error of each net, (nets,)

@@ -73,7 +73,7 @@ def test_a_link_opens_the_runs_with_what_differs_their_charts_and_their_facts():
     assert "test loss · h=128" in facts
     assert "these data cannot tell (95 % interval" in facts
     assert "higher (95 % interval" in facts
-    assert any("Passes until nothing is misread" in each.value for each in at.caption)
+    assert any("Passes until interpolation" in each.value for each in at.caption)
     assert f"run={RIGHT}" in links(at)["Open B"]
     assert f'href="api/compare/replay.html?runs={CLASSROOM}%2C{RIGHT}" download' in html(at)
 
