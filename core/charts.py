@@ -129,7 +129,7 @@ def level(height: float, start: float, stop: float, label: str, **style: Any) ->
     return reference([start, stop], [height, height], label, **style)
 
 
-def mark(x: float, y: float, label: str, colour: str = FAINT, symbol: str = "x") -> Still:
+def mark(x: float | str, y: float, label: str, colour: str = FAINT, symbol: str = "x") -> Still:
     """Return one point with somebody else's number, such as the notebook's."""
     return reference([x], [y], label, mode="markers", marker={"symbol": symbol, "size": 9, "color": colour})
 

@@ -19,7 +19,7 @@ from core.lessons import (
 )
 
 CURRICULUM: tuple[AnyLesson, ...] = (
-    perceptron.LESSON,
+    perceptron.lesson,
     vanishing_gradients.lesson,
     dying_relu.lesson,
     overfitting_cures.LESSON,

@@ -1,676 +1,646 @@
 """Is hinge loss better than the perceptron? (notebook 001, problem 1)
 
 Points of the unit square below the diagonal are positive. A line through the origin learns that from twenty points, one
-point at a time, by two rules: the perceptron learns from mistakes only, hinge also from points that are right by too
-little. The notebook compared one training set, and one start for each rule. Here both rules go through a thousand.
+at a time, by two rules: the perceptron learns from mistakes only, hinge also from points that are right by too little.
+The notebook compared one training set, and one start for each rule. Here both rules learn from many sets, until hinge
+has had time to converge, beside the line of maximum margin. The words are in `perceptron-and-hinge.md`.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
-from core import prose
-from core.claims import Claim
+from core.charts import axis, chart, growing, level, mark
+from core.claims import Check, Needs
 from core.cost import Cost
-from core.frames import Array, Frame, Recording
+from core.curves import Curve, Table
+from core.facts import Fact, mean, median
+from core.frames import Array, Frame
 from core.knobs import SEED, Knobs, knob
-from core.lesson_v1 import Facts, Lesson
-from core.narrator import Levels, Reaches, Watch
-from core.panels import COLOURS, DASHES, FAINT, Grow, Panel, Still, Switch, lines, reference
+from core.lesson import Lesson
+from core.narrator import Levels, Reaches
+from core.panels import COLOURS, DASHES, FAINT, Panel, Switch, lines, reference
+from core.result import Missing, Result
+from core.stats import Estimate, mean_of, paired
 from core.traces import Scatter, Violin
+from core.training.jit import compiled
+from core.training.lines import boundaries, correct, disagreement, learn, max_margin, pulling
 
 RULES = ("perceptron", "hinge")
+LIMIT = "maximum margin"  # the line that hinge converges to
 TESTS = 1000  # test points of each training set, as many as the notebook's
 LADDER = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # learning rates trained beside the chosen one
 SHOWN = 25  # training sets whose boundaries are drawn: the first ones, not chosen ones
 LOW, HIGH = 0.05, 0.95  # nine sets in ten lie between these quantiles
-NOTEBOOK_EPOCHS, NOTEBOOK_RATE = 100, 0.01
+POOR = 0.9  # accuracy of a line that gets one test point in ten wrong
 NOTEBOOK_ACCURACY = {"perceptron": 0.538, "hinge": 0.505}
-REFERENCE = "1,000 training sets of this lesson, three seeds"
+NOTEBOOK_EPOCHS, NOTEBOOK_RATE = 100, 0.01
+NOTEBOOK = dict(points=20, learning_rate=NOTEBOOK_RATE, epochs=NOTEBOOK_EPOCHS, labels="0/1", init_scale=3.0)
+MANY = dict(
+    learning_rate=NOTEBOOK_RATE, epochs=NOTEBOOK_EPOCHS, training_sets=1000, seed=3
+)  # as the notebook, but for the number of sets
 
 
 class PerceptronKnobs(Knobs):
-    """What may be turned."""
+    """Hyper-parameters."""
 
     points: int = knob(20, "training points in each set: the fewer, the more the line depends on which they are", 5, 200, stops=(5, 10, 20, 50, 100, 200), shown=True)  # fmt: skip
     learning_rate: float = knob(0.1, "how far each point moves the weights", 0.001, 1.0, stops=LADDER, shown=True)
-    epochs: int = knob(1000, "how often each set is gone through, always in the same order", 10, 2000, stops=(10, 30, 100, 300, 1000, 2000), shown=True)  # fmt: skip
+    epochs: int = knob(30_000, "how often each set is gone through, always in the same order", 10, 30_000, stops=(10, 30, 100, 300, 1000, 3000, 10_000, 30_000), shown=True)  # fmt: skip
     labels: Literal["-1/+1", "0/1"] = knob("-1/+1", "what the two classes are called; 0/1 is the notebook's program, predictions still −1 and +1", shown=True)  # fmt: skip
-    training_sets: int = knob(500, "independent training sets, each with its own test points and start", 1, 1000, stops=(1, 20, 100, 200, 500, 1000))  # fmt: skip
+    training_sets: int = knob(800, "independent training sets, each with its own test points and start", 1, 1000, stops=(1, 20, 100, 200, 500, 800, 1000))  # fmt: skip
     margin: float = knob(1.0, "how right a point must be before hinge leaves it alone; at 0 hinge is the perceptron", 0.0, 2.0, stops=(0.0, 0.1, 0.3, 1.0, 2.0))  # fmt: skip
     init_scale: float = knob(3.0, "weights start anywhere between minus and plus this; at 0 the perceptron's learning rate changes nothing", 0.0, 3.0, stops=(0.0, 0.1, 1.0, 3.0))  # fmt: skip
     same_start: bool = knob(True, "whether both rules start from the same weights, so that they differ in nothing else; the notebook drew new ones")  # fmt: skip
+    same_points: bool = knob(False, "whether all sets have the points of the first one, so that they differ in their start alone", added=True)  # fmt: skip
     seed: int = SEED
 
 
+lesson = Lesson(
+    "perceptron-and-hinge",
+    PerceptronKnobs,
+    revision=2,
+    axis="epoch",
+    series=lambda knobs: RULES,
+    curves=[
+        Curve("test_accuracy", "test accuracy", format=".1%", events=[Levels], fact=False),
+        Curve("test_low", "5 % quantile of test accuracy", fact=False),
+        Curve("test_high", "95 % quantile of test accuracy", fact=False),
+        Curve("test_sd", "standard deviation of test accuracy", fact=False),
+        Curve("train_accuracy", "train accuracy", fact=False),
+        Curve("pulling", "share of training points that move the weights", format=".2%", fact=False, events=[partial(Reaches, bound=0.001, falling=True, kind="finished", does="has finished on all but one point in a thousand")]),
+        *(Curve(f"difference{of}", "hinge minus perceptron", axes={"series": ["hinge minus perceptron"]}, fact=False) for of in ("", "_low", "_high")),
+        Curve("difference_sd", "standard deviation of hinge minus perceptron", fact=False),
+        Curve("max_margin_lead", "maximum margin minus perceptron", fact=False),
+        Curve("max_margin_accuracy", "test accuracy of the line of maximum margin", fact=False),
+        Curve("positives", "share of positives", axes={"series": ["all training sets", "first training set"]}, fact=False),
+        Curve("train_negatives", "share of negatives among the training points", fact=False),
+        Curve("above_positives", "accuracy minus share of positives, at most", fact=False),
+        Curve("first_accuracy", "test accuracy of the first training set", fact=False),
+        Curve("apart", "distance between the weights of both rules, at most", fact=False),
+        Curve("disagreement", "share of test points that two training sets classify differently", fact=False),
+    ],
+    tables=[
+        Table("correct", "test points that are classified correctly", ("series", "sets")),
+        Table("converged_at", "epoch at which a set was first seen converged, NaN for not yet", ("series", "sets")),
+        Table("pair_disagreement", "share of test points on which two sets next to each other disagree", ("series", "pairs")),
+        Table("accuracies", "test accuracies in order", ("series", "sets")),
+        Table("by_rate", "mean test accuracy at each learning rate", ("series", "rates")),
+        Table("max_margin_accuracies", "test accuracy of the line of maximum margin", ("sets",)),
+        Table("needed_length", "length of the shortest weights that hinge leaves alone", ("sets",)),
+    ],
+    presets={
+        "Classroom": {},
+        "As the notebook ran it": {**MANY, "labels": "0/1", "same_start": False},
+        "Done right": dict(training_sets=1000),
+        "Stopped at 1,000 epochs": dict(training_sets=1000, epochs=1000),
+        "The notebook's program, same start": {**MANY, "labels": "0/1"},
+        "The notebook's points, other starts": {**MANY, "labels": "0/1", "same_start": False, "same_points": True},
+        "The notebook's settings, labels right": MANY,
+    },
+    small=dict(points=6, epochs=10, training_sets=30),
+)  # fmt: skip
+
+
+# ---- the experiment ------------------------------------------------------------------------------------------------
+
+
 def draw(knobs: PerceptronKnobs) -> tuple[Array, Array, Array]:
-    """Training points (2, sets, points), test points (2, sets, tests) and starts (2, rules, sets).
+    """Return training points (sets, points, 2), test points (sets, tests, 2) and starts (sets, rules, 2).
 
     Each set is drawn as the notebook drew its one, from the generator it used: at seed 3 the first set is the notebook's.
     """
-    chance = np.random.RandomState(knobs.seed)
+    rng = np.random.RandomState(knobs.seed)
     x, x_test, start = [], [], []
     for _ in range(knobs.training_sets):
-        x.append(chance.uniform(0, 1, (knobs.points, 2)))
-        x_test.append(chance.uniform(0, 1, (TESTS, 2)))
-        start.append(chance.uniform(-knobs.init_scale, knobs.init_scale, (len(RULES), 2)))
+        x.append(rng.uniform(0, 1, (knobs.points, 2)))
+        x_test.append(rng.uniform(0, 1, (TESTS, 2)))
+        start.append(rng.uniform(-knobs.init_scale, knobs.init_scale, (len(RULES), 2)))
         if knobs.same_start:
             start[-1][1] = start[-1][0]
-    return np.stack(x).transpose(2, 0, 1), np.stack(x_test).transpose(2, 0, 1), np.stack(start).T
+    if knobs.same_points:
+        x, x_test = [x[0]] * len(x), [x_test[0]] * len(x)
+    return np.stack(x), np.stack(x_test), np.stack(start)
 
 
-def label(x: torch.Tensor, labels: str) -> torch.Tensor:
-    """+1 where x₁ > x₂; elsewhere −1, or 0 as the notebook had it. From (2, ...) to (...)."""
-    negative = 0.0 if labels == "0/1" else -1.0
-    return torch.where(x[0] > x[1], 1.0, negative).to(x.dtype)
-
-
-def pull(y: torch.Tensor, score: torch.Tensor, margins: torch.Tensor) -> torch.Tensor:
-    """What a point adds to w, in units of ηx: −dL/d(w·x) of L = max(0, a − y w·x), with a margin a for each rule.
-
-    At the kink itself the point still pulls, or weights of 0 would never move the perceptron.
-    """
-    return y * (y * score <= margins)
-
-
-def notebook_pull(y: torch.Tensor, score: torch.Tensor) -> torch.Tensor:
-    """The same as the notebook has it, in its own words; scores are (..., rules, sets)."""
-    y_pred = score.sign()
-    y_error = y - y_pred
-    total_loss = (1 - y_pred).clamp(min=0)
-    hinge = torch.where((y_error == 0) & (total_loss > 0), y, y_error)
-    return torch.stack([y_error[..., 0, :], hinge[..., 1, :]], dim=-2)
+def label(x: Array, labels: str) -> Array:
+    """Return +1 where x₁ > x₂; elsewhere −1, or 0 as the notebook had it. From (..., 2) to (...)."""
+    return np.where(x[..., 0] > x[..., 1], 1.0, 0.0 if labels == "0/1" else -1.0)
 
 
 def rates(knobs: PerceptronKnobs) -> list[float]:
-    """The ladder of learning rates and, in its place, the chosen one."""
+    """Return the learning rates that are trained: the ladder and, in its place, the chosen one."""
     return sorted({*LADDER, knobs.learning_rate})
 
 
 def moments(epochs: int) -> list[int]:
-    """The epochs that are looked at, even on a logarithmic axis, and the notebook's hundredth among them."""
+    """Return the epochs that are measured, even on a logarithmic axis, and the notebook's hundredth among them."""
     found = {round(each) for each in np.geomspace(1, epochs, 50)} | {NOTEBOOK_EPOCHS}
     return sorted(each for each in found if each <= epochs)
 
 
+@lesson.experiment
 def train(knobs: PerceptronKnobs, device: torch.device) -> Iterator[Frame]:
-    """Go through all training sets at once, point by point, with both rules and every rate of the ladder."""
-    drawn = draw(knobs)
-    x, x_test, start = (torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in drawn)
-    y = label(x, knobs.labels)  # (sets, points)
-    points = list(x.permute(2, 0, 1)[:, :, None, None].contiguous())  # each (2, 1, 1, sets)
-    answers = list(y.T.contiguous())  # each (sets,)
-    lr = torch.tensor(rates(knobs), device=device, dtype=x.dtype)[:, None, None]
-    margins = torch.tensor([0.0, knobs.margin], device=device, dtype=x.dtype)[:, None]  # (rules, 1)
-    rule = notebook_pull if knobs.labels == "0/1" else partial(pull, margins=margins)
-    w = start[:, None].repeat(1, len(lr), 1, 1)  # (2, rates, rules, sets)
-
-    look = Look(knobs, rule, x, y, x_test)
-    yield look.frame(w, 0, whole=True)
-    shown = moments(knobs.epochs)
-    for epoch in range(1, knobs.epochs + 1):
-        for point, answer in zip(points, answers, strict=True):
-            score = (w * point).sum(dim=0)  # (rates, rules, sets)
-            w += lr * rule(answer, score) * point
-        if epoch in shown:
-            whole = shown.index(epoch) % 3 == 0 or epoch in (NOTEBOOK_EPOCHS, knobs.epochs)
-            yield look.frame(w, epoch, whole)
+    """Learn every training set by both rules at every rate of the ladder: on the CPU, since each step is one point."""
+    x, x_test, start = draw(knobs)
+    y, lr, margins = label(x, knobs.labels), np.array(rates(knobs)), np.array([0.0, knobs.margin])
+    w = np.repeat(start[:, :, None], len(lr), axis=2)  # (sets, rules, rates, 2)
+    measure = Measurement(knobs, x, y, x_test)
+    yield measure.frame(w, 0, whole=True)
+    done, shown = 0, moments(knobs.epochs)
+    for i, epoch in enumerate(shown):
+        compiled(learn)(w, x, y, lr, margins, knobs.labels == "0/1", epoch - done)
+        done = epoch
+        yield measure.frame(w, epoch, whole=i % 3 == 0 or epoch in (NOTEBOOK_EPOCHS, knobs.epochs))
 
 
-class Look:
+class Measurement:
     """What is drawn and counted of the weights at one moment. It changes nothing about them."""
 
-    def __init__(
-        self,
-        knobs: PerceptronKnobs,
-        rule: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-        x: torch.Tensor,  # (2, sets, points)
-        y: torch.Tensor,  # (sets, points)
-        x_test: torch.Tensor,  # (2, sets, tests)
-    ) -> None:
-        self.knobs, self.rule, self.x, self.y, self.x_test = knobs, rule, x, y, x_test
+    def __init__(self, knobs: PerceptronKnobs, x: Array, y: Array, x_test: Array) -> None:
+        self.knobs, self.x, self.y, self.x_test = knobs, x, y, x_test
         self.y_test = label(x_test, knobs.labels)  # (sets, tests)
-        self.positives = (self.y_test == 1).to(y.dtype).mean(dim=1)  # (sets,)
+        self.positives = (self.y_test == 1).mean(axis=1)  # (sets,)
+        self.converged_at = np.full((len(RULES), len(x)), np.nan)
+        self.best = np.stack([max_margin(*each) for each in zip(x, label(x, "-1/+1"), strict=True)])  # (sets, 2)
 
-    def frame(self, w: torch.Tensor, epoch: int, whole: bool) -> Frame:
-        """Everything that the panels show; what takes long only where the look is a `whole` one."""
-        each_rate = w.unbind(dim=1)
-        here = each_rate[rates(self.knobs).index(self.knobs.learning_rate)]  # (2, rules, sets)
-        tests = self.accuracy(here, self.x_test, self.y_test)  # (rules, sets)
-        low, high = torch.quantile(tests, torch.tensor([LOW, HIGH], device=w.device, dtype=w.dtype), dim=1)
-        difference, error, spread = _mean_error_spread(tests[1] - tests[0])
+    def frame(self, w: Array, epoch: int, whole: bool) -> Frame:
+        """Return all that the charts show; what takes long only where the frame is a `whole` one."""
+        here = w[:, :, rates(self.knobs).index(self.knobs.learning_rate)]  # (sets, rules, 2)
+        counts = correct(here, self.x_test, self.y_test)  # (rules, sets)
+        best = correct(self.best[:, None], self.x_test, self.y_test)[0] / TESTS  # (sets,)
+        moving = pulling(here, self.x, self.y, np.array([0.0, self.knobs.margin]), self.knobs.labels == "0/1")
+        self.converged_at[np.isnan(self.converged_at) & (moving == 0)] = epoch
+        tests = counts / TESTS
+        (low, high), lead = np.quantile(tests, [LOW, HIGH], axis=1), mean_of(tests[1] - tests[0])
         curves = {
-            "test_accuracy": tests.mean(dim=1),
+            "test_accuracy": tests.mean(axis=1),
             "test_low": low,
             "test_high": high,
-            "test_sd": torch.stack([_mean_error_spread(each)[2] for each in tests]),
-            "train_accuracy": self.accuracy(here, self.x, self.y).mean(dim=1),
-            "pulling": self.pulling(here),
-            "difference": difference[None],
-            "difference_low": (difference - 2 * error)[None],
-            "difference_high": (difference + 2 * error)[None],
-            "difference_sd": spread,
-            "positives": torch.stack([self.positives.mean(), self.positives[0]]),
-            "train_negatives": 1 - (self.y == 1).to(w.dtype).mean(),
+            "test_sd": [deviation(each) for each in tests],
+            "train_accuracy": correct(here, self.x, self.y).mean(axis=1) / self.knobs.points,
+            "pulling": moving.mean(axis=1),
+            "difference": [lead.mean],
+            "difference_low": [max(lead.low, -1.0)],
+            "difference_high": [min(lead.high, 1.0)],
+            "difference_sd": deviation(tests[1] - tests[0]),
+            "max_margin_accuracy": best.mean(),
+            "max_margin_lead": (best - tests[0]).mean(),
+            "positives": [self.positives.mean(), self.positives[0]],
+            "train_negatives": 1 - (self.y == 1).mean(),
             "above_positives": (tests - self.positives).max(),
             "first_accuracy": tests[:, 0],
-            "apart": (here[:, 1] - here[:, 0]).abs().max(),
+            "apart": np.abs(here[:, 1] - here[:, 0]).max(),
         }
-        pictures = {"boundaries": boundaries(here)}
+        drawn = here[:SHOWN].transpose(1, 0, 2)
+        tables: dict[str, Any] = {"boundaries": np.stack([boundaries(each) for each in drawn]), "correct": counts}
         if epoch == 0:
-            pictures["first_set"] = self.first_set()
+            # x₁ and x₂ of the first set's positive points, then of the negative ones, (4, points)
+            own = [np.where(mine, self.x[0].T, np.nan) for mine in (self.y[0] == 1, self.y[0] != 1)]
+            length = self.knobs.margin * np.linalg.norm(self.best, axis=1)
+            tables |= {"first_set": np.concatenate(own).astype(np.float32), "max_margin_line": boundaries(self.best[:1])}  # fmt: skip
+            tables |= {"max_margin_accuracies": best, "needed_length": length}
         if whole:
-            scores = [self.accuracy(each, self.x_test, self.y_test).mean(dim=1) for each in each_rate]
-            pictures["by_rate"] = torch.stack(scores, dim=1).float()  # (rules, rates)
-            pictures["accuracies"] = tests.sort(dim=1).values.float()  # in order, for the table
-            curves["disagreement"] = self.disagreement(here)
-        plain = [{name: value.cpu().numpy() for name, value in each.items()} for each in (curves, pictures)]
-        return Frame(epoch, curves=plain[0], pictures=plain[1], progress=epoch / self.knobs.epochs)
-
-    def accuracy(self, w: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-        """Share of each set's points whose label is the predicted sign: from w (2, rules, sets) to (rules, sets)."""
-        score = torch.einsum("crs,csn->rsn", w, x)  # (rules, sets, points)
-        return (score.sign() == y).to(w.dtype).mean(dim=2)
-
-    def pulling(self, w: torch.Tensor) -> torch.Tensor:
-        """Share of the training points that would move w now, (rules,)."""
-        score = torch.einsum("crs,csn->nrs", w, self.x)  # (points, rules, sets)
-        moved = self.rule(self.y.T[:, None], score) != 0
-        return moved.to(w.dtype).mean(dim=(0, 2))
-
-    def disagreement(self, w: torch.Tensor) -> torch.Tensor:
-        """How often two training sets classify a test point of the first set differently, (rules,)."""
-        sets = w.shape[2]
-        votes = (torch.einsum("crs,cn->rsn", w, self.x_test[:, 0]) > 0).to(w.dtype).mean(dim=1)  # (rules, tests)
-        return (2 * votes * (1 - votes)).mean(dim=1) * (sets / (sets - 1) if sets > 1 else math.nan)
-
-    def first_set(self) -> torch.Tensor:
-        """The first set's training points: x₁ and x₂ of the positive ones, then of the negative ones, (4, points)."""
-        positive = self.y[0] == 1
-        return torch.cat([torch.where(mine, self.x[:, 0], math.nan) for mine in (positive, ~positive)]).float()
+            by_rate = [correct(each, self.x_test, self.y_test).mean(axis=1) / TESTS for each in w.transpose(2, 0, 1, 3)]
+            votes = np.einsum("src,nc->rsn", here, self.x_test[0]) > 0  # of the first set's test points
+            pairs = votes[:, : votes.shape[1] // 2 * 2].reshape(len(RULES), -1, 2, TESTS)
+            tables["by_rate"] = np.stack(by_rate, axis=1).astype(np.float32)  # (rules, rates)
+            tables["accuracies"] = np.sort(tests, axis=1).astype(np.float32)
+            tables["converged_at"] = self.converged_at.copy()
+            tables["pair_disagreement"] = (pairs[:, :, 0] != pairs[:, :, 1]).mean(axis=2)
+            curves["disagreement"] = disagreement(votes)
+        return Frame(epoch, curves, tables, epoch / self.knobs.epochs)
 
 
-def boundaries(w: torch.Tensor) -> torch.Tensor:
-    """Where each of the first lines w·x = 0 stands at x₁ = 0 and x₁ = 1, and a gap after it: (rules, 3 · shown).
-
-    A line that does not cross the square is a gap.
-    """
-    first = w[:, :, :SHOWN]
-    slope = -first[0] / first[1]  # (rules, shown)
-    slope = torch.where((slope >= 0) & slope.isfinite(), slope, math.nan)
-    return torch.stack([0 * slope, slope.clamp(max=1000), slope * math.nan], dim=2).flatten(1).float()
+def deviation(values: Array) -> float:
+    """Return the standard deviation over training sets; nan where there is one only."""
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan
 
 
-def _mean_error_spread(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Mean, its standard error and the standard deviation of one number per set; nan where there is one set only."""
-    spread = values.std() if len(values) > 1 else values.new_tensor(math.nan)
-    return values.mean(), spread / math.sqrt(len(values)), spread
+lesson.shown(draw, label, learn, max_margin, train, Measurement)
 
 
-def panels(knobs: PerceptronKnobs) -> list[Panel]:
-    """Accuracy over the epochs, the square, the spread over sets, the paired difference, the pull, the learning rates."""
+@lesson.cost
+def cost(knobs: PerceptronKnobs) -> Cost:
+    """Steps of all weights, one after the other, and the measurements on all test points."""
+    nets, looks = len(RULES) * knobs.training_sets, len(moments(knobs.epochs)) + 1
+    tested = looks + (looks / 3 + 2) * (len(rates(knobs)) + 1)  # one in three measures every rate
+    endless = knobs.labels == "0/1"  # no set converges, and is done with
+    steps = knobs.epochs * knobs.points * nets * len(rates(knobs))
+    held = 8.0 * nets * (TESTS * 5 + knobs.points * 8) + 5e7
+    return Cost(0.0, steps * (40.0 if endless else 6.0) + 110.0 * tested * nets * TESTS, 60.0 * looks, held)
+
+
+# ---- charts --------------------------------------------------------------------------------------------------------
+
+
+@lesson.charts
+def charts(knobs: PerceptronKnobs) -> Iterator[Panel]:
+    """Accuracy over the epochs, the square, the sets, the paired difference, convergence and the learning rates."""
+    right = knobs.labels != "0/1"
     # Logarithmic, since hinge takes a hundred times the epochs of the perceptron. The start, at 0, is not on it.
-    axis: dict[str, Any] = {"x": "epochs", "xaxis": {"type": "log", "range": [0, math.log10(knobs.epochs)], "dtick": 1}}
-    share = {"range": [0, 1.03], "tickformat": ".0%"}
-    return [
-        lines(
-            "Test accuracy",
-            "Share of unseen points classified correctly: mean over the training sets; nine sets in ten lie in the band.",
-            "test_accuracy",
-            RULES,
-            y="classified correctly",
-            band=("test_low", "test_high"),
-            extra=_ceiling_line(knobs),
-            yaxis=share,
-            **axis,
-        ),
-        _square_panel(),
-        _spread_panel(knobs),
-        lines(
-            "Hinge minus perceptron",
-            "Test accuracy of hinge minus that of the perceptron on the same set: mean, and two standard errors either way.",
-            "difference",
-            ("difference",),
-            y="difference in accuracy",
-            band=("difference_low", "difference_high"),
-            extra=[reference([1, knobs.epochs], [0, 0], "no difference")],
-            colours=COLOURS[2:],
-            yaxis={"tickformat": "+.1~%"},
-            **axis,
-        ),
-        lines(
-            "Points that still pull",
-            "Share of the training points that would move the weights now: at 0 a rule has finished.",
-            "pulling",
-            RULES,
-            y="share of training points",
-            yaxis=share,
-            **axis,
-        ),
-        _rate_panel(knobs),
-    ]
+    epochs: dict[str, Any] = {"xaxis": {"type": "log", "range": [0, math.log10(knobs.epochs)], "dtick": 1}}
+    accuracy = axis("test accuracy", range=(0.4 if right else 0.0, 1.01), format=".0%")
+    faint = partial(growing, column=None, colour=FAINT, line={"dash": "dot", "width": 1.5})
+    limit = faint("max_margin_accuracy", name=LIMIT) if right else faint("positives", column=0, name="share of positives")  # fmt: skip
+    yield lesson.line_chart(
+        knobs,
+        "test_accuracy",
+        "Share of unseen points classified correctly, mean over the training sets; nine sets in ten lie in the band.",
+        extra=[limit],
+        band=("test_low", "test_high"),
+        range=(0, 1.03),
+        **epochs,
+    )
+    yield square(right)
+    violins = [violin("accuracies", i, rule, knobs) for i, rule in enumerate(RULES)]
+    marks = [mark(rule, value, f"notebook: {rule} {value:.1%}") for rule, value in NOTEBOOK_ACCURACY.items()]
+    yield chart(
+        "Test accuracy of each training set",
+        "Test accuracies of all training sets now, box and mean inside: another set, another accuracy.",
+        [*violins, violin("max_margin_accuracies", None, LIMIT, knobs)] if right else [*violins, *(marks if knobs.matches(NOTEBOOK) else [])],
+        x=axis("rule", type="category"),
+        y=accuracy,
+    )  # fmt: skip
+    yield lines(
+        "Hinge minus perceptron",
+        "Test accuracy of hinge minus that of the perceptron on the same set: mean over the sets and its 95 % interval.",
+        "difference",
+        ["hinge minus perceptron"],
+        x="epochs",
+        y="difference in accuracy",
+        band=("difference_low", "difference_high"),
+        extra=[level(0.0, 1, knobs.epochs, "no difference")] + [faint("max_margin_lead", name=f"{LIMIT} minus perceptron")] * right,
+        colours=COLOURS[2:],
+        yaxis={"tickformat": "+.1~%"},
+        **epochs,
+    )  # fmt: skip
+    yield lesson.line_chart(
+        knobs,
+        "pulling",
+        "Share of the training points that would move the weights now: at 0 a rule has converged on every set.",
+        name="Points that still move the weights",
+        range=(0, 1.03),
+        **epochs,
+    )
+    if right:
+        style = [{"color": COLOURS[i], "size": 5, "opacity": 0.6} for i in range(len(RULES))]
+        yield chart(
+            "How far the weights must grow",
+            "Epochs until each training set converged, against the length of the shortest weights that hinge leaves alone.",
+            [Switch(Scatter(name=rule, mode="markers", marker=style[i]), {"x": "needed_length", "y": ("converged_at", i)}) for i, rule in enumerate(RULES)],
+            x=axis("shortest weights beyond the margin: a / γ", log=True),
+            y=axis("epochs until converged", log=True, range=(0.8, 1.3 * knobs.epochs)),
+        )  # fmt: skip
+    ladder = rates(knobs)
+    yield chart(
+        "Every learning rate",
+        "Mean test accuracy now, for each learning rate: at small rates hinge is late, since its weights have far to grow.",
+        [reference([knobs.learning_rate] * 2, accuracy["range"], "this run's rate")]
+        + [Switch(Scatter(x=ladder, name=rule, mode="lines+markers", line=drawn(i), meta={"label": rule}), {"y": ("by_rate", i)}) for i, rule in enumerate(RULES)],
+        x=axis("learning rate", log=True, range=(0.0008, 1.25)),
+        y=accuracy,
+    )  # fmt: skip
 
 
-def _ceiling_line(knobs: PerceptronKnobs) -> list[Grow]:
-    """With the notebook's labels: what no accuracy can pass."""
-    if knobs.labels != "0/1":
-        return []
-    style = {"mode": "lines", "line": {"color": FAINT, "dash": "dot", "width": 1.5}, "meta": {"reference": True}}
-    return [Grow(Scatter(name="share of positives", **style), "positives", 0)]
+def drawn(i: int, width: float = 2) -> dict[str, Any]:
+    """Return how lines of the rule number `i` are drawn."""
+    return {"color": COLOURS[i], "dash": DASHES[i], "width": width}
 
 
-def _square_panel() -> Panel:
-    traces: list[Still | Switch] = [reference([0, 1], [0, 1], "true boundary", line={"color": FAINT, "width": 5})]
-    many = np.tile([0.0, 1.0, math.nan], SHOWN)
-    for i, rule in enumerate(RULES):
-        style = {"color": COLOURS[i], "dash": DASHES[i], "width": 1}
-        thin = Scatter(x=many, name=rule, mode="lines", line=style, opacity=0.6)
-        traces.append(Switch(thin, {"y": ("boundaries", i)}))
+def violin(table: str, row: int | None, name: str, knobs: PerceptronKnobs) -> Switch:
+    """Return the distribution of one row of a table, or of a table that is one row."""
+    line = {"color": FAINT if row is None else COLOURS[row], "width": 1.5}
+    style = {"spanmode": "hard", "meanline": {"visible": True}, "box": {"visible": True, "width": 0.12}, "points": False}  # fmt: skip
+    trace = Violin(x=[name] * knobs.training_sets, name=name, line=line, showlegend=False, **style)
+    return Switch(trace, {"y": table if row is None else (table, row)})
+
+
+def square(right: bool) -> Panel:
+    """Return the chart of the unit square, with the line of maximum margin where the rules converge to one."""
+    many, size = np.tile([0.0, 1.0, math.nan], SHOWN), 8
+    traces: list[Any] = [reference([0, 1], [0, 1], "true boundary", line={"color": FAINT, "width": 5})]
+    traces += [Switch(Scatter(x=many, name=rule, mode="lines", line=drawn(i, 1), opacity=0.6), {"y": ("boundaries", i)}) for i, rule in enumerate(RULES)]  # fmt: skip
+    if right:
+        best = Scatter(x=many[:3], name=f"{LIMIT}, first set", mode="lines", line={"color": COLOURS[2], "width": 3})
+        traces.append(Switch(best, {"y": "max_margin_line"}))
     for name, symbol, row in (("positive", "cross", 0), ("negative", "circle-open", 2)):
-        marker = {"symbol": symbol, "size": 8, "color": COLOURS[8 + row // 2]}
-        dots = Scatter(name=name, mode="markers", marker=marker)
-        traces.append(Switch(dots, {"x": ("first_set", row), "y": ("first_set", row + 1)}))
-    return Panel(
+        marker = {"symbol": symbol, "size": size, "color": COLOURS[8 + row // 2]}
+        traces.append(Switch(Scatter(name=name, mode="markers", marker=marker), {"x": ("first_set", row), "y": ("first_set", row + 1)}))  # fmt: skip
+    return chart(
         "The unit square",
         f"The boundaries of the first {SHOWN} training sets, and the points of the first. They should lie on the diagonal.",
         traces,
-        {
-            "xaxis": {"title": {"text": "x₁"}, "range": [0, 1]},
-            "yaxis": {"title": {"text": "x₂"}, "range": [0, 1]},
-        },
+        x=axis("x₁", range=(0, 1)),
+        y=axis("x₂", range=(0, 1)),
     )
 
 
-def _spread_panel(knobs: PerceptronKnobs) -> Panel:
-    violins = [
-        Switch(
-            Violin(
-                x=[rule] * knobs.training_sets,
-                name=rule,
-                line={"color": COLOURS[i], "width": 1.5},
-                spanmode="hard",  # no density beyond 100 %
-                meanline={"visible": True},
-                box={"visible": True, "width": 0.12},
-                points=False,
-                showlegend=False,
-            ),
-            {"y": ("accuracies", i)},
-        )
-        for i, rule in enumerate(RULES)
-    ]
-    marks = [
-        reference(
-            [rule],
-            [accuracy],
-            f"notebook: {rule} {accuracy:.1%}",
-            mode="markers",
-            marker={"symbol": "x", "size": 9, "color": FAINT, "line": {"width": 1, "color": "white"}},
-        )
-        for rule, accuracy in NOTEBOOK_ACCURACY.items()
-        if comparable(knobs)
-    ]
-    return Panel(
-        "Spread over the training sets",
-        "Test accuracies of all training sets now, box and mean inside: another set, another accuracy.",
-        [*violins, *marks],
-        {
-            "xaxis": {"title": {"text": "rule"}, "type": "category"},
-            "yaxis": {"title": {"text": "classified correctly"}, "range": [_floor(knobs), 1.01], "tickformat": ".0%"},
-        },
-    )
+# ---- facts ---------------------------------------------------------------------------------------------------------
 
 
-def _rate_panel(knobs: PerceptronKnobs) -> Panel:
-    ladder = rates(knobs)
-    drawn = [
-        Switch(
-            Scatter(
-                x=ladder,
-                name=rule,
-                mode="lines+markers",
-                line={"color": COLOURS[i], "dash": DASHES[i], "width": 2},
-                meta={"label": rule},
-            ),
-            {"y": ("by_rate", i)},
-        )
-        for i, rule in enumerate(RULES)
-    ]
-    here = reference([knobs.learning_rate] * 2, [_floor(knobs), 1.03], "this run's rate")
-    return Panel(
-        "Every learning rate",
-        "Mean test accuracy now, for each learning rate: at small rates hinge is late, since its weights have far to grow.",
-        [here, *drawn],
-        {
-            "xaxis": {"title": {"text": "learning rate"}, "type": "log", "range": [-3.1, 0.1], "dtick": 1},
-            "yaxis": {"title": {"text": "classified correctly"}, "range": [_floor(knobs), 1.03], "tickformat": ".0%"},
-        },
-    )
+@lesson.facts
+def facts(result: Result[PerceptronKnobs]) -> Iterator[Fact]:
+    """Yield means, standard deviations and quantiles over the training sets, paired differences and convergence."""
+    tests = result.table("correct") / TESTS  # (rules, sets)
+    positives, best = result.last("positives"), result.table("max_margin_accuracies")
+    for i, rule in enumerate(RULES):
+        yield mean("test_accuracy_mean", rule, tests[i])
+        yield Fact("test_accuracy_sd", rule, deviation(tests[i]))
+        yield Fact("train_accuracy_mean", rule, result.last("train_accuracy")[i])
+        yield Fact("test_accuracy_low", rule, float(np.quantile(tests[i], LOW)))
+        yield Fact("pulling_fraction", rule, result.last("pulling")[i])
+        yield Fact("disagreement", rule, result.last("disagreement")[i])
+        yield mean("pair_disagreement", rule, result.table("pair_disagreement")[i])
+        yield mean("poor_fraction", rule, tests[i] < POOR)
+        yield median("epochs_to_converge", rule, result.table("converged_at")[i])
+        yield mean(
+            "at_share_of_positives", rule, np.abs(tests[i] - positives[0]) < 0.5 / TESTS
+        )  # where all sets have the same points
+        yield mean("at_most_reported", rule, tests[i] <= NOTEBOOK_ACCURACY["hinge"])
+    yield mean("test_accuracy_mean", LIMIT, best)
+    yield mean("paired_difference", "", tests[1] - tests[0])
+    yield mean("max_margin_lead", "", best - tests[0])
+    yield mean("hinge_minus_max_margin", "", tests[1] - best)
+    yield Fact("paired_difference_error", "", deviation(tests[1] - tests[0]) / math.sqrt(tests.shape[1]))
+    yield Fact("paired_difference_sd", "", deviation(tests[1] - tests[0]))
+    yield Fact("positive_fraction", "", positives[0])
+    yield Fact("positive_fraction", "first set", positives[1])
+    yield median("needed_length", "", result.table("needed_length"))
+    yield Fact("small_rate_difference", "", small_rate_difference(result))
 
 
-def _floor(knobs: PerceptronKnobs) -> float:
-    """Where axes of accuracies begin: with correct labels a little below guessing."""
-    return 0.0 if knobs.labels == "0/1" else 0.4
-
-
-def watches(knobs: PerceptronKnobs) -> list[Watch]:
-    """What the narrator may tell. Its nets cannot diverge: each step is bounded."""
-    return [
-        Reaches("pulling", RULES, "the share that still pulls", ".2%", bound=0.001, falling=True, kind="finished", does="has finished on all but one point in a thousand"),
-        Levels("test_accuracy", RULES, "test accuracy", ".1%"),
-    ]  # fmt: skip
-
-
-def facts(knobs: PerceptronKnobs, recording: Recording) -> Facts:
-    """Means, spreads and tails over the training sets at the end, and the paired difference with its error."""
-    found: dict[str, float | None] = {}
-    names = {
-        "test_accuracy_mean": "test_accuracy",
-        "test_accuracy_sd": "test_sd",
-        "train_accuracy_mean": "train_accuracy",
-        "test_accuracy_low": "test_low",
-        "pulling_fraction": "pulling",
-        "disagreement": "disagreement",
-    }
-    for name, curve in names.items():
-        for rule, value in zip(RULES, recording.last(curve), strict=True):
-            found[f"{name}[{rule}]"] = _known(value)
-    mean, high = (float(recording.last(curve)[0]) for curve in ("difference", "difference_high"))
-    positives = recording.last("positives")
-    found |= {
-        "positive_fraction": _known(positives[0]),
-        "positive_fraction[first set]": _known(positives[1]),
-        "paired_difference": _known(mean),
-        "paired_difference_error": _known((high - mean) / 2),
-        "paired_difference_sd": _known(recording.last("difference_sd")),
-        "small_rate_difference": small_rate_difference(knobs, recording),
-    }
-    return found
-
-
-def small_rate_difference(knobs: PerceptronKnobs, recording: Recording) -> float | None:
-    """Hinge minus perceptron at the notebook's rate after its 100 epochs; None before."""
-    steps = recording.steps()
-    for frame, by_rate in recording.picture_changes("by_rate"):
+def small_rate_difference(result: Result[PerceptronKnobs]) -> float | None:
+    """Return hinge minus perceptron at the notebook's rate after its 100 epochs; None before."""
+    steps = result.recording.steps()
+    for frame, by_rate in result.recording.picture_changes("by_rate"):
         if steps[frame] == NOTEBOOK_EPOCHS:
-            perceptron, hinge = by_rate[:, rates(knobs).index(NOTEBOOK_RATE)]
+            perceptron, hinge = by_rate[:, rates(result.knobs).index(NOTEBOOK_RATE)]
             return float(hinge - perceptron)
     return None
 
 
-def _known(value: Any) -> float | None:
-    return float(value) if math.isfinite(value) else None
+# ---- claims --------------------------------------------------------------------------------------------------------
+
+DESIGN = Needs.settings("20 points, margin 1 and independent starts", labels="-1/+1", points=20, margin=1.0, init_scale=3.0, same_points=False)  # fmt: skip
+ENOUGH = Needs.at_least("training_sets", 500)
+LONG = [DESIGN, ENOUGH, Needs.settings(learning_rate=0.1), Needs.at_least("epochs", 30_000)]
+OWN_STARTS = Needs.settings("the notebook's settings and a start for each rule", **NOTEBOOK, same_start=False)
+on_right_labels = partial(lesson.claim, shown=lambda knobs: knobs.labels != "0/1")
+on_notebook_labels = partial(lesson.claim, shown=lambda knobs: knobs.labels == "0/1")
+Rule = Callable[[Result[PerceptronKnobs]], Check]
 
 
-def claims(knobs: PerceptronKnobs, recording: Recording) -> list[Claim]:
-    """What the lesson states, on this run."""
-    found = facts(knobs, recording)
-    whole = recording.progress >= 1.0
-    if knobs.labels == "0/1":
-        return [
-            _ceiling(recording, whole),
-            _never_finishes(recording, whole),
-            _twins(knobs, recording, whole),
-            _luck_of_the_start(knobs, found, whole),
-            _the_notebooks_number(knobs, recording, whole),
-        ]
-    design = (knobs.points, knobs.margin, knobs.init_scale) == (20, 1.0, 3.0) and knobs.training_sets >= 500
-    late = design and whole and knobs.learning_rate == 0.1 and knobs.epochs >= 1000
-    return [
-        _both_accurate(found, late),
-        _equal_in_the_mean(found, late),
-        _hinge_is_steadier(found, late),
-        _hinge_has_the_shorter_tail(found, late and knobs.training_sets >= 1000),
-        _same_test_points(found, late and knobs.training_sets >= 1000),
-        _perceptron_finishes(found, late),
-        _hinge_is_late(found, design),
-    ]
+def compared(name: str, expected: str, form: str, said: str = "") -> Rule:
+    """Return the check that hinge's fact of this name is "lower" or "higher", set by set, by more than its interval."""
+
+    def check(result: Result[PerceptronKnobs]) -> Check:
+        found = result.difference(name, RULES[1], RULES[0])
+        values = ", ".join(f"{rule} {format(result.fact(name, rule), form)}" for rule in RULES)
+        return Check(f"{values}{said}; difference {found.sentence(form)}", decided(found, expected), MORE)
+
+    return check
 
 
-LATE = "it takes labels −1/+1, 20 points, rate 0.1, 1,000 epochs and 500 training sets"
-ENDED = "let the run come to its end"
-MANY = 'the difference is small: the preset "Done right" has the 1,000 training sets that it takes'
+def decided(found: Estimate, expected: str) -> bool | None:
+    """Return whether a difference has this direction; None where these data cannot tell."""
+    return None if found.direction is None else found.direction == expected
 
 
-def _of_both(found: Facts, name: str) -> tuple[float, float]:
-    """A fact of the perceptron and of hinge; nan where this run has none."""
-    perceptron, hinge = (found[f"{name}[{rule}]"] for rule in RULES)
-    return math.nan if perceptron is None else perceptron, math.nan if hinge is None else hinge
+MORE = "more training sets make the interval narrower"
+BELOW = "a difference whose 95 % interval lies below zero"
 
 
-def _both_accurate(found: Facts, decides: bool) -> Claim:
-    perceptron, hinge = _of_both(found, "test_accuracy_mean")
-    return Claim(
-        "Twenty points, labelled −1 and +1, teach either rule to classify unseen points well",
-        f"perceptron {perceptron:.1%}, hinge {hinge:.1%}, means over the training sets",
-        "at least 95 % each",
-        min(perceptron, hinge) >= 0.95 if decides else None,
-        f"{REFERENCE}: 96.4 % to 96.8 %",
-        notebook="53.8 % and 50.5 %",
-        hint=LATE,
-    )
-
-
-def _equal_in_the_mean(found: Facts, decides: bool) -> Claim:
-    mean, error, spread = (found[f"paired_difference{part}"] for part in ("", "_error", "_sd"))
-    verdict = "" if not error else "no real difference" if abs(mean or 0.0) <= 2 * error else "more than chance"
-    return Claim(
-        "In the mean, hinge is not better by anything that matters",
-        f"{100 * (mean or 0.0):+.2f} ± {100 * (error or 0.0):.2f} points (standard error): {verdict}; "
-        f"from set to set it varies by {100 * (spread or 0.0):.1f} points",
-        "less than 1 point either way",
-        abs(mean) < 0.01 if decides and mean is not None else None,
-        f"{REFERENCE}: +0.1 to +0.3 points, each ± 0.1",
-        notebook="“better accuracy with the hinge-loss”, of 53.8 % and 50.5 %",
-        hint=LATE,
-    )
-
-
-def _hinge_is_steadier(found: Facts, decides: bool) -> Claim:
-    perceptron, hinge = _of_both(found, "test_accuracy_sd")
-    return Claim(
-        "Hinge depends less on which twenty points it was given",
-        f"standard deviation of the accuracy {hinge:.1%} with hinge, {perceptron:.1%} with the perceptron",
-        "smaller with hinge",
-        hinge < perceptron if decides else None,
-        f"{REFERENCE}: 2.8 % to 2.9 % against 3.8 % to 3.9 %",
-        notebook="“would not change very dramatically”, not tried",
-        hint=LATE,
-    )
-
-
-def _hinge_has_the_shorter_tail(found: Facts, decides: bool) -> Claim:
-    perceptron, hinge = _of_both(found, "test_accuracy_low")
-    return Claim(
-        "What hinge buys is a shorter tail of unlucky training sets",
-        f"one set in twenty stays below {hinge:.1%} with hinge, below {perceptron:.1%} with the perceptron",
-        "the 5 % quantile is higher with hinge",
-        hinge > perceptron if decides else None,
-        f"{REFERENCE}: 91 % to 92 % against 89 % to 90 %",
-        hint=MANY,
-    )
-
-
-def _same_test_points(found: Facts, decides: bool) -> Claim:
-    perceptron, hinge = _of_both(found, "disagreement")
-    return Claim(
-        "With hinge, another twenty training points change the class of fewer test points",
-        f"two training sets disagree on {hinge:.1%} of them with hinge, {perceptron:.1%} with the perceptron",
-        "fewer with hinge",
-        hinge < perceptron if decides else None,
-        f"{REFERENCE}: 4.2 % to 4.7 % against 4.7 % to 5.2 %",
-        notebook="question 4, answered without a measurement: hinge",
-        hint=MANY,
-    )
-
-
-def _perceptron_finishes(found: Facts, decides: bool) -> Claim:
-    accuracy = found["train_accuracy_mean[perceptron]"] or 0.0
-    return Claim(
-        "The perceptron comes to an end: it classifies every training point correctly and stops",
-        f"{accuracy:.3%} of the training points, over all sets",
-        "at least 99.9 %",
-        accuracy >= 0.999 if decides else None,
-        "Novikoff 1962: on separable points the number of mistakes is finite",
-        hint=LATE,
-    )
-
-
-def _hinge_is_late(found: Facts, design: bool) -> Claim:
-    difference = found["small_rate_difference"]
-    return Claim(
-        f"At the notebook's rate of {NOTEBOOK_RATE} and {NOTEBOOK_EPOCHS} epochs, correct hinge is clearly worse: its weights are still too short for its margin",
-        ""
-        if difference is None
-        else f"hinge {100 * abs(difference):.1f} points {'worse' if difference < 0 else 'better'}",
-        "at least 5 points worse",
-        difference < -0.05 if design and difference is not None else None,
-        f"{REFERENCE}: 9 to 10 points worse",
-        hint="it takes labels −1/+1, 20 points, 100 epochs or more and 500 training sets; any rate will do, the ladder has this one",
-    )
-
-
-def _ceiling(recording: Recording, decides: bool) -> Claim:
-    highest = float(recording.curve("above_positives")[1].max())
-    positives = float(recording.last("positives")[0])
-    return Claim(
-        "With labels 0/1, accuracy never exceeds the share of positives, in any set at any moment",
-        f"{100 * highest:.1f} points above the set's own share at most; on average {positives:.1%} are positive",
-        "never above it",
-        highest <= 0 if decides else None,
-        "a prediction of −1 or +1 never equals a label of 0",
-        notebook="53.8 % positive, accuracy 53.8 %",
-        hint=ENDED,
-    )
-
-
-def _never_finishes(recording: Recording, decides: bool) -> Claim:
-    pulling, negatives = float(recording.last("pulling").min()), float(recording.last("train_negatives"))
-    return Claim(
-        "With labels 0/1 no rule comes to an end: every negative pulls for ever, right or wrong",
-        f"{pulling:.1%} of the training points still pull; {negatives:.1%} are negative",
-        "as many as are negative, or more",
-        pulling >= negatives if decides else None,
-        "the error 0 − sign(w·x) is −1 or +1, never 0",
-        hint=ENDED,
-    )
-
-
-def _twins(knobs: PerceptronKnobs, recording: Recording, decides: bool) -> Claim:
-    apart = float(recording.curve("apart")[1].max())
-    return Claim(
-        "The notebook's hinge is its perceptron: from equal starts they never part",
-        f"weights at most {apart:.3g} apart" if knobs.same_start else "",
-        "equal to the last bit",
-        apart == 0 if decides and knobs.same_start else None,
-        "its hinge branch needs an error of 0 and a loss above 0 at once",
-        hint="same start must be on",
-    )
-
-
-def _luck_of_the_start(knobs: PerceptronKnobs, found: Facts, decides: bool) -> Claim:
-    spread, gap = found["paired_difference_sd"], NOTEBOOK_ACCURACY["perceptron"] - NOTEBOOK_ACCURACY["hinge"]
-    return Claim(
-        "Another start alone makes differences larger than the one that the notebook reports",
-        "" if spread is None else f"the difference varies by {100 * spread:.1f} points (standard deviation)",
-        f"{100 * gap:.1f} points or more",
-        spread >= gap if decides and spread is not None and not knobs.same_start and comparable(knobs) else None,
-        "1,000 training sets of this lesson: 10 points",
-        notebook="53.8 % against 50.5 %, taken for an effect of the loss",
-        hint="same start must be off and everything else as the notebook had it",
-    )
-
-
-def _the_notebooks_number(knobs: PerceptronKnobs, recording: Recording, decides: bool) -> Claim:
-    accuracy, share = float(recording.last("first_accuracy")[0]), float(recording.last("positives")[1])
-    reported = NOTEBOOK_ACCURACY["perceptron"]
-    return Claim(
-        "The first training set is the notebook's own, and gives its number: it is the share of positives",
-        f"accuracy {accuracy:.1%}, positives {share:.1%}",
-        "both 53.8 %",
-        accuracy == share == reported if decides and comparable(knobs) and knobs.seed == 3 else None,
-        "numpy's generator at seed 3: the notebook's points and the notebook's start",
-        notebook="53.8 %",
-        hint='the preset "As the notebook ran it"',
-    )
-
-
-def comparable(knobs: PerceptronKnobs) -> bool:
-    """Whether the notebook's numbers speak about such a run: its settings, whatever the sets and their starts."""
-    same = (knobs.points, knobs.learning_rate, knobs.epochs, knobs.labels, knobs.init_scale)
-    return same == (20, NOTEBOOK_RATE, NOTEBOOK_EPOCHS, "0/1", 3.0)
-
-
-def cost(knobs: PerceptronKnobs) -> Cost:
-    """Elementwise work of the steps on all weights, and of the looks on all test points."""
-    nets = len(RULES) * knobs.training_sets
-    steps = knobs.epochs * knobs.points
-    looks = len(moments(knobs.epochs)) + 1
-    tested = looks + (looks / 3 + 2) * (len(rates(knobs)) + 1)  # one in three looks at every rate
-    bugged = knobs.labels == "0/1"
-    numbers = steps * nets * len(rates(knobs)) * (300.0 if bugged else 200.0) + 220.0 * tested * nets * TESTS
-    held = 8.0 * nets * (TESTS * 5 + knobs.points * 8) + 5e7
-    return Cost(0.0, numbers, (12.0 if bugged else 4.0) * steps + 60.0 * looks + 10.0 * knobs.training_sets, held)
-
-
-def shrunk(knobs: PerceptronKnobs) -> PerceptronKnobs:
-    """A few sets of a few points, ten epochs: a moment of work, everything else as it was."""
-    return knobs.model_copy(update={"points": 6, "epochs": 10, "training_sets": min(knobs.training_sets, 30)})
-
-
-def reveal(found: Facts) -> str | None:
-    """What happened, for the reader who predicted."""
-    mean, error = found.get("paired_difference"), found.get("paired_difference_error")
-    perceptron, hinge = _of_both(found, "test_accuracy_sd")
-    if mean is None or error is None:
-        return None
-    better = "hinge" if mean > 0 else "the perceptron"
-    first = f"{better} is better by {100 * abs(mean):.1f} points" if abs(mean) > 2 * error else "no real difference"
-    steadier = "hinge" if hinge < perceptron else "the perceptron" if perceptron < hinge else "neither"
-    return (
-        f"In the mean: {first}. From set to set the accuracy varies by {100 * perceptron:.1f} points with the perceptron "
-        f"and by {100 * hinge:.1f} with hinge: {steadier} is steadier."
-    )
-
-
-NOTEBOOK_SETTINGS: Mapping[str, Any] = {
-    "learning_rate": NOTEBOOK_RATE,
-    "epochs": NOTEBOOK_EPOCHS,
-    "training_sets": 1000,
-    "seed": 3,
-}
-PRESETS: Mapping[str, PerceptronKnobs] = {
-    "Classroom": PerceptronKnobs(),
-    "As the notebook ran it": PerceptronKnobs(**NOTEBOOK_SETTINGS, labels="0/1", same_start=False),
-    "Done right": PerceptronKnobs(training_sets=1000),
-    "The notebook's program, same start": PerceptronKnobs(**NOTEBOOK_SETTINGS, labels="0/1"),
-    "The notebook's settings, labels right": PerceptronKnobs(**NOTEBOOK_SETTINGS),
-}
-
-LESSON = Lesson(
-    slug="perceptron-and-hinge",
-    prose=prose.of("perceptron-and-hinge"),
-    revision=1,
-    knobs=PerceptronKnobs,
-    presets=PRESETS,
-    series=lambda knobs: RULES,
-    axes=lambda knobs: {
-        **{f"difference{of}": {"series": ("hinge minus perceptron",)} for of in ("", "_low", "_high")},
-        "positives": {"series": ("all training sets", "first training set")},
-    },
-    train=train,
-    panels=panels,
-    watches=watches,
-    facts=facts,
-    claims=claims,
-    cost=cost,
-    axis="epoch",
-    watched="test_accuracy",
-    dataset=lambda knobs: None,
-    shrunk=shrunk,
-    outcome=reveal,
-    code=(draw, label, pull, notebook_pull, train, Look),
+@on_right_labels(
+    "Trained for 30,000 epochs, hinge classifies unseen points better than the perceptron",
+    expected="a mean difference whose 95 % interval lies above zero",
+    source="paired by training set, same start",
+    notebook="“better accuracy with the hinge-loss”, of 53.8 % and 50.5 %",
+    needs=LONG,
 )
+def hinge_is_better(result: Result[PerceptronKnobs]) -> Check:
+    """The lesson's own question."""
+    found = mean_of(100 * result.samples("paired_difference"))
+    return Check(found.sentence(".2f", "points"), decided(found, "higher"), MORE)
+
+
+def within(bound: float, name: str) -> Rule:
+    """Return the check that the mean of a fact, in points, lies within ± a bound, and its interval as well."""
+
+    def check(result: Result[PerceptronKnobs]) -> Check:
+        found = mean_of(100 * result.samples(name))
+        beyond = found.low > bound or found.high < -bound
+        return Check(found.text(".2f", "points"), False if beyond else (-bound < found.low and found.high < bound) or None, MORE)  # fmt: skip
+
+    return check
+
+
+on_right_labels(
+    "On average hinge gains less than one point",
+    expected="a mean difference whose 95 % interval lies within ± 1 point",
+    source="one point is the standard deviation of an accuracy of 90 % on 1,000 test points",
+    needs=LONG,
+)(within(1.0, "paired_difference"))
+on_right_labels(
+    "Trained for 30,000 epochs, hinge classifies as the line of maximum margin does",
+    expected="a mean difference whose 95 % interval lies within ± 0.1 points, one test point in 1,000",
+    source="the maximum margin by non-negative least squares (Lawson and Hanson 1974)",
+    notebook="“it seeks to find the maximum margin separation”, trained for 100 epochs",
+    needs=LONG,
+)(within(0.1, "hinge_minus_max_margin"))
+
+
+@on_right_labels(
+    "Hinge depends less on which twenty points it was given",
+    expected="a variance of the accuracy that is smaller, by an interval that lies below zero",
+    source="squared deviations from each rule's mean, paired by training set",
+    notebook="“would not change very dramatically”, not tried",
+    needs=[DESIGN, ENOUGH, Needs.settings(learning_rate=0.1), Needs.at_least("epochs", 1000)],
+)
+def hinge_is_steadier(result: Result[PerceptronKnobs]) -> Check:
+    """The variation from set to set."""
+    said = ", ".join(f"{rule} {result.fact('test_accuracy_sd', rule):.1%}" for rule in RULES)
+    found = variance_difference(result)
+    return Check(f"standard deviation {said}; difference of variances {found.sentence('.1f', 'points²')}", decided(found, "lower"), MORE)  # fmt: skip
+
+
+def variance_difference(result: Result[PerceptronKnobs]) -> Estimate:
+    """Estimate by how much the variance of hinge's accuracy, in points², exceeds that of the perceptron's."""
+    perceptron, hinge = (100 * result.samples("test_accuracy_mean", rule) for rule in RULES)
+    return paired((hinge - hinge.mean()) ** 2, (perceptron - perceptron.mean()) ** 2)
+
+
+on_right_labels(
+    f"With hinge, fewer training sets end below {POOR:.0%}",
+    expected=BELOW,
+    source="paired by training set",
+    needs=LONG,
+)(compared("poor_fraction", "lower", ".1%", " of the sets"))
+on_right_labels(
+    "With hinge, another twenty training points change the class of fewer test points",
+    expected=BELOW,
+    source="pairs of training sets, each set in one pair, on the same test points",
+    notebook="question 4, answered without a measurement: hinge",
+    needs=LONG,
+)(compared("pair_disagreement", "lower", ".1%", " of the test points"))
+
+
+@on_right_labels(
+    "Hinge converges later than the perceptron, not faster",
+    expected="a mean difference in epochs whose 95 % interval lies above zero",
+    source="paired by training set; not yet converged counts as one epoch after the last",
+    notebook="“converge faster”, said of hinge and not tried",
+    needs=[DESIGN, ENOUGH, Needs.at_least("epochs", 1000)],
+)
+def hinge_converges_later(result: Result[PerceptronKnobs]) -> Check:
+    """One of the notebook's reasons in question 3."""
+    at = [result.samples("epochs_to_converge", rule) for rule in RULES]
+    soon, late = (np.nan_to_num(each, nan=result.knobs.epochs + 1) for each in at)
+    found = paired(late, soon, resolution=1)
+    shares = ", ".join(f"{rule} {np.isfinite(each).mean():.0%}" for rule, each in zip(RULES, at, strict=True))
+    return Check(f"{found.sentence(',.0f', 'epochs')}; sets that converged: {shares}", decided(found, "higher"), MORE)
+
+
+@on_right_labels(
+    "Twenty points, labelled −1 and +1, teach either rule to classify unseen points well",
+    expected="at least 95 % each",
+    source="1,000 training sets of this lesson, three seeds: 96.4 % to 97.4 %",
+    notebook="53.8 % and 50.5 %",
+    needs=[DESIGN, ENOUGH, Needs.settings(learning_rate=0.1), Needs.at_least("epochs", 1000)],
+)
+def both_accurate(result: Result[PerceptronKnobs]) -> Check:
+    """What right labels do."""
+    perceptron, hinge = (result.fact("test_accuracy_mean", rule) for rule in RULES)
+    return Check(f"perceptron {perceptron:.1%}, hinge {hinge:.1%}, means over the sets", min(perceptron, hinge) >= 0.95)
+
+
+@on_right_labels(
+    "The perceptron converges: it classifies every training point correctly and stops",
+    expected="at least 99.9 % of the training points",
+    source="Novikoff 1962: on separable points the number of mistakes is finite",
+    needs=[DESIGN, ENOUGH, Needs.settings(learning_rate=0.1), Needs.at_least("epochs", 1000)],
+)
+def perceptron_converges(result: Result[PerceptronKnobs]) -> Check:
+    """The convergence theorem."""
+    accuracy = result.fact("train_accuracy_mean", "perceptron")
+    return Check(f"{accuracy:.3%} of the training points, over all sets", accuracy >= 0.999)
+
+
+@on_right_labels(
+    "At the notebook's rate of 0.01 and 100 epochs, correct hinge is clearly worse: its weights are still too short for its margin",
+    expected="at least 5 points worse",
+    source="1,000 training sets of this lesson, three seeds: 9 to 10 points worse",
+    needs=[DESIGN, ENOUGH, Needs.at_least("epochs", 100)],
+    early=True,
+)
+def hinge_is_late(result: Result[PerceptronKnobs]) -> Check:
+    """The notebook's settings; any rate will do, since the ladder has this one."""
+    points = 100 * result.fact("small_rate_difference")
+    return Check(f"hinge {abs(points):.1f} points {'worse' if points < 0 else 'better'}", points <= -5)
+
+
+@on_notebook_labels(
+    "With labels 0/1, accuracy never exceeds the share of positives, in any set at any moment",
+    expected="never above it",
+    source="a prediction of −1 or +1 never equals a label of 0",
+    notebook="53.8 % positive, accuracy 53.8 %",
+)
+def accuracy_has_a_ceiling(result: Result[PerceptronKnobs]) -> Check:
+    """What the labels do to the score."""
+    highest, share = float(result.curve("above_positives")[1].max()), result.fact("positive_fraction")
+    return Check(f"{100 * highest:.1f} points above the set's own share at most; on average {share:.1%} are positive", highest <= 0)  # fmt: skip
+
+
+@on_notebook_labels(
+    "With labels 0/1 no rule converges: every negative moves the weights for ever, right or wrong",
+    expected="as many points as are negative, or more",
+    source="the error 0 − sign(w·x) is −1 or +1, never 0",
+)
+def never_converges(result: Result[PerceptronKnobs]) -> Check:
+    """What the labels do to the updates."""
+    moving, negatives = float(result.last("pulling").min()), float(result.last("train_negatives"))
+    return Check(f"{moving:.1%} of the training points move the weights; {negatives:.1%} are negative", moving >= negatives - 1e-9)  # fmt: skip
+
+
+@on_notebook_labels(
+    "The notebook's hinge is its perceptron: from equal starts they never part",
+    expected="weights that are equal to the last bit",
+    source="its hinge branch needs an error of 0 and a loss above 0 at once",
+    needs=[Needs.settings(labels="0/1", same_start=True)],
+)
+def twins(result: Result[PerceptronKnobs]) -> Check:
+    """Two programs, one result."""
+    apart = float(result.curve("apart")[1].max())
+    return Check(f"weights at most {apart:.3g} apart", apart == 0)
+
+
+@on_notebook_labels(
+    "One training set cannot compare two rules: between two equal programs the difference varies by more than the one reported",
+    expected="a standard deviation of 3.3 points or more over the sets",
+    source="1,000 training sets of this lesson: 10 points",
+    notebook="53.8 % against 50.5 %, taken for an effect of the loss",
+    needs=[OWN_STARTS, Needs.settings(same_points=False), Needs.at_least("training_sets", 100)],
+)
+def one_set_tells_nothing(result: Result[PerceptronKnobs]) -> Check:
+    """How much depends on the points and the start."""
+    points = 100 * result.fact("paired_difference_sd")
+    return Check(f"{points:.1f} points", points >= 3.3)
+
+
+@on_notebook_labels(
+    "On the notebook's own points another start does not explain its 50.5 %: hardly any start ends there",
+    expected="fewer than one start in twenty at 50.5 % or below",
+    source="the usual level of a test, 5 %; in another program 19,793 of 20,000 starts end at 53.8 %",
+    notebook="50.5 % for hinge; that its cells ran out of order is a guess",
+    needs=[OWN_STARTS, Needs.settings(same_points=True, seed=3), ENOUGH],
+)
+def the_start_is_no_reason(result: Result[PerceptronKnobs]) -> Check:
+    """Why 0.505 stays unexplained."""
+    low, same = (
+        np.mean([result.fact(name, rule) for rule in RULES]) for name in ("at_most_reported", "at_share_of_positives")
+    )
+    return Check(
+        f"{low:.1%} of the starts end at 50.5 % or below, {same:.1%} at exactly the share of positives",
+        bool(low < 0.05),
+    )
+
+
+@on_notebook_labels(
+    "The first training set is the notebook's own, and its printed program gives 53.8 % for either rule, the share of positives",
+    expected="53.8 % three times",
+    source="numpy's generator at seed 3: the notebook's points and, one after the other, its starts",
+    notebook="53.8 % for the perceptron, 50.5 % for hinge",
+    needs=[OWN_STARTS, Needs.settings(seed=3)],
+)
+def the_notebooks_number(result: Result[PerceptronKnobs]) -> Check:
+    """0.538, and no 0.505."""
+    (perceptron, hinge), share = result.last("first_accuracy"), result.fact("positive_fraction", "first set")
+    equal = np.isclose([perceptron, hinge, share], NOTEBOOK_ACCURACY["perceptron"], atol=1e-9)
+    return Check(f"perceptron {perceptron:.1%}, hinge {hinge:.1%}, positives {share:.1%}", bool(equal.all()))
+
+
+@lesson.outcome
+def better_and_steadier(result: Result[PerceptronKnobs]) -> str:
+    """Answer which rule ended with the better accuracy, and which was steadier."""
+    if result.knobs.training_sets < 2:
+        raise Missing("second training set")
+    found, spread = mean_of(100 * result.samples("paired_difference")), variance_difference(result)
+    better = {
+        "higher": "hinge is better",
+        "lower": "the perceptron is better",
+        None: "these data cannot tell which is better",
+    }
+    steadier = {
+        "lower": "hinge is steadier",
+        "higher": "the perceptron is steadier",
+        None: "these data cannot tell which is steadier",
+    }
+    perceptron, hinge = (result.fact("test_accuracy_sd", rule) for rule in RULES)
+    return (
+        f"On average {better[found.direction]}: hinge minus perceptron is {found.text('.2f', 'points')}. From set to set the "
+        f"accuracy varies by {perceptron:.1%} with the perceptron, by {hinge:.1%} with hinge: {steadier[spread.direction]}."
+    )

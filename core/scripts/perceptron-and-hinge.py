@@ -9,12 +9,13 @@ import numpy as np
 # ---- settings ----
 points = 20  # training points in each set
 learning_rate = 0.1  # how far each point moves the weights
-epochs = 1000  # how often each set is gone through, always in the same order
+epochs = 30000  # how often each set is gone through, always in the same order
 labels = "-1/+1"  # what the two classes are called: -1/+1 or 0/1
-training_sets = 500  # independent training sets, each with its own test points and start
+training_sets = 800  # independent training sets, each with its own test points and start
 margin = 1.0  # how right a point must be before hinge leaves it alone
 init_scale = 3.0  # weights start anywhere between minus and plus this
 same_start = True  # whether both rules start from the same weights, so that they differ in nothing else
+same_points = False  # whether all sets have the points of the first one, so that they differ in their start alone
 seed = 1  # random seed
 # ---- end of settings ----
 
@@ -27,6 +28,8 @@ sets = []
 for _ in range(training_sets):
     x, x_test = chance.uniform(0, 1, (points, 2)), chance.uniform(0, 1, (TESTS, 2))
     starts = chance.uniform(-init_scale, init_scale, (2, 2))
+    if sets and same_points:
+        x, x_test = sets[0][:2]
     sets.append((x, x_test, starts[[0, 0]] if same_start else starts))
 x, x_test, starts = map(np.stack, zip(*sets, strict=True))  # (sets, points, 2), (sets, TESTS, 2), (sets, rules, 2)
 
