@@ -29,7 +29,7 @@ class ClaimRule(Generic[K]):
 
     def on(self, result: Result[K]) -> Claim:
         """Return the claim, decided where this run can."""
-        unmet = [need for need in self.needs if not need.met(result)]
+        unmet = [need for need in self.needs if not _met(need, result)]
         try:
             check = self.check(result)
         except Missing as error:
@@ -68,3 +68,11 @@ class ClaimRule(Generic[K]):
             return [result.lesson.asked(values)]
         except ValueError:
             return []
+
+
+def _met(need: Needs, result: Result[Any]) -> bool:
+    """Return whether a result meets a need; it does not where it lacks the number that the need is about."""
+    try:
+        return need.met(result)
+    except Missing:
+        return False

@@ -30,7 +30,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     optimizers.lesson,
     cutout_and_batch_augmentation.LESSON,
     depth_vs_width.lesson,
-    scaling.LESSON,
+    scaling.lesson,
 )
 
 LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}

@@ -17,7 +17,7 @@ width = 256  # units in each hidden layer
 layers = 3  # hidden layers
 steps = 60  # training steps that are measured in each setting
 rule = "fixed"  # what the learning rate does when the weak batch grows k-fold: fixed, linear or square root
-seed = 1  # where chance begins
+seed = 1  # random seed
 # ---- end of settings ----
 chance = torch.Generator().manual_seed(seed + 1)  # 4,096 points, named by a random net
 x = torch.randn(4096, 64, generator=chance)

@@ -320,7 +320,10 @@ def hunt(lesson: AnyLesson) -> None:
     with folded(f"{lesson.slug}/hunt", "What the notebook got wrong", ":material/search:") as opened:
         if not opened:
             return
-        st.caption('The preset "As the notebook ran it" reproduces it. Find the cause before you read it.')
+        reproduced = 'The preset "As the notebook ran it" reproduces it. ' * (
+            "As the notebook ran it" in lesson.presets
+        )
+        st.caption(f"{reproduced}Find the cause before you read it.")
         for number, mistake in enumerate(lesson.prose.mistakes, start=1):
             st.markdown(f"**{number}. {mistake.title}**")
             key = f"{lesson.slug}/clue/{number}"
