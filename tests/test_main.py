@@ -349,3 +349,30 @@ def test_a_claim_may_fail_where_a_mistake_is_shown_and_nowhere_else():
         for frame in under.train(mistaken, torch.device("cpu")):
             run.recording.append(frame)
         assert len(_claims_that_broke(run)) == problems
+
+
+def test_a_network_is_counted_layer_by_layer(capsys):
+    assert main(["count", "conv 6 5x5 pad 2, relu, pool 2, fc 10", "--input", "1x28x28"]) == 0
+    said = capsys.readouterr().out
+    assert "conv 6 5x5 pad 2" in said
+    assert main(["count", "torchvision:alexnet", "--json"]) == 0
+    counted = json.loads(capsys.readouterr().out)
+    assert (counted["parameters"], counted["macs"], counted["input"]) == (61_100_840, 714_188_480, "3 × 224 × 224")
+    assert len(counted["layers"]) == 13
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["torchvision:alexnot"], "alexnot is no classification model of torchvision; did you mean alexnet?\n"),
+        (["torchvision:vit_b_16"], "torchvision:vit_b_16 cannot be written in the language: it "),
+        (["no.such:Net"], "no.such cannot be imported (ModuleNotFoundError"),
+        (["fc 10, pool 2"], "pool 2 does not fit: its input is 1 wide, and no image makes it larger"),
+        (["fc 10", "--input", "3x0x5"], "'3x0x5' is no size of an image; write channels, height and width"),
+    ],
+)
+def test_a_network_that_cannot_be_counted_ends_in_a_sentence(arguments, sentence, capsys):
+    assert main(["count", *arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(sentence)
+    assert said.count("\n") == 1

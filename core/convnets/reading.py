@@ -1,5 +1,6 @@
 """Reading the language: from a text to layers, or to a sentence that says what to write instead."""
 
+import functools
 import re
 from collections import deque
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from core.knobs import clip
 
 MAX_NUMBER = 65_536  # of any number in a layer
 MAX_NESTED = 6  # brackets in brackets
-MAX_LAYERS = 3_000  # repetitions written out
+MAX_LAYERS = 1_000  # repetitions written out: torchvision's longest network has some 750
 MAX_WORDS = 4  # of a layer's name: "squeeze and excitation 8"
 
 SEPARATORS = ",;\n"
@@ -25,6 +26,7 @@ TIMES_AFTER = re.compile(r"x\s*(\d+)$")
 REPEAT_BY_STAR = re.compile(r"(^|[(|+,;\n])(\s*\d+)\s*\*\s*(?=[a-z(])")
 
 
+@functools.lru_cache(maxsize=64)
 def read(text: str) -> Chain:
     """The layers that a text describes. Raises `LayerError`."""
     tokens = deque(_tokens(text))
@@ -119,8 +121,8 @@ def _layer(phrase: str) -> Chain:
 
 
 def key(spelled: str) -> str:
-    """A name as the tables have it: without hyphens, underscores and "2d"."""
-    return re.sub(r"[-_ ]", "", spelled).removesuffix("2d")
+    """A name as the tables have it: without its module, hyphens, underscores and "2d"."""
+    return re.sub(r"[-_ ]", "", spelled.rpartition(".")[2]).removesuffix("2d")
 
 
 def _word(words: Sequence[str]) -> tuple[str, int]:

@@ -3,7 +3,8 @@
 A layer is written as its word, its numbers in order, then its options in any order; `write` gives that phrase back.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,7 +141,8 @@ NOT_COUNTED: Mapping[str, str] = {
 """Words that the language cannot take → why, and what to write."""
 
 
-def write(layer: object) -> str:
+@functools.lru_cache(maxsize=4096)
+def write(layer: Hashable) -> str:
     """The phrase of one layer, which reads back as an equal layer."""
     kind = type(layer).__name__
     word, known = next(

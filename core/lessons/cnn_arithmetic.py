@@ -35,7 +35,8 @@ MAX_LAYERS = 350  # convolutions and dense layers of the reader's network: torch
 MAX_FRAMES = 60  # of a run: of a longer network, each shows several layers
 MAX_TABLE = 20  # layers for which a table on the page has room
 SMALLEST, LARGEST = 4, 640  # pixels along the side of its image
-NEAR = 64  # pixels more or fewer, within which a size that fits is looked for
+NEAR = 64  # pixels more or fewer, within which a size that fits is looked for, fewer for a long network
+MAX_TRIED = 10_000  # layers that are counted for it, in each direction: about a tenth of a second
 STACKS = range(1, 9)  # how many convolutions are stacked
 ARITHMETIC = "arithmetic, tested against PyTorch's modules"
 MINE = """conv 32 3x3 pad 1
@@ -78,7 +79,8 @@ class CnnKnobs(Knobs):
         try:
             mine.rows()
         except LayerError as error:
-            below, above = range(self.input_size, self.input_size - NEAR, -1), range(self.input_size, self.input_size + NEAR)  # fmt: skip
+            reach = min(NEAR, MAX_TRIED // len(read(self.net)))
+            below, above = range(self.input_size, self.input_size - reach, -1), range(self.input_size, self.input_size + reach)  # fmt: skip
             near = [next((size for size in sizes if SMALLEST <= size <= LARGEST and fits(replace(mine, height=size))), None) for sizes in (below, above)]  # fmt: skip
             found = " and ".join(str(size) for size in near if size is not None)
             way_out = f"; as it stands, your net fits at {found}" if found else ""

@@ -22,7 +22,8 @@ TYPED = [
     ("global average pooling, GAP, AdaptiveAvgPool2d 7x7", "2 × ( average ), average 7x7"),
     ("squeeze-and-excitation 8, layer norm, avg pool 2", "se 8, layernorm, avgpool 2"),
     ("transposed conv 8 2x2 s 2, ConvTranspose2d 8 2x2 s 2", "2 × ( transposed 8 2x2 stride 2 )"),
-    ("fully connected 10  # the classifier", "fc 10"),
+    ("fully connected 10  # the classifier, nn.Linear 10", "fc 10"),
+    ("nn.Conv2d 8 3x3, layers.Dense 10", "conv 8 3x3, fc 10"),
     ("nn.Conv2d(3, 16, 5, padding=2, bias=False)\nnn.ReLU()", "conv 16 5x5 pad 2 no bias"),
     ("nn.MaxPool2d(2, 2)", "pool 2 stride 2"),
     ("self.conv1 = nn.Conv2d(3, 6, kernel_size=(1, 7), padding=(0, 3))", "conv 6 1x7 pad 0x3"),
@@ -76,7 +77,7 @@ WRONG = [
     ("(conv 6 1", "is opened and never closed"),
     ("(fc 1 | fc 2 + fc 3)", "by one of them"),
     ("9999 × ( fc 1 )", f"repetitions are outside 1 … {MAX_LAYERS:,}"),
-    ("3000 × ( 3000 × ( 3000 × ( fc 1 ) ) )", f"more than {MAX_LAYERS:,} layers"),
+    ("900 × ( 900 × ( 900 × ( fc 1 ) ) )", f"more than {MAX_LAYERS:,} layers"),
     ("(" * 600 + "fc 1", "more than 6 deep"),
 ]
 
