@@ -5,13 +5,15 @@ Line charts of a declared curve come from `Lesson.line_chart`. What is special i
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from core.frames import Array
 from core.panels import COLOURS, FAINT, Grow, Panel, Still, Switch, reference
+from core.stats import mean_of
 from core.traces import Bar, Heatmap, Scatter
 
 AnyTrace = Grow | Switch | Still
@@ -119,9 +121,73 @@ def bars(table: str, row: int | None, x: Sequence[Any], name: str, colour: str, 
     return Switch(trace, {"y": table if row is None else (table, row)})
 
 
+def interval(
+    table: str, row: int | None, x: float, name: str, colour: str, *, of: Callable[[Array], Array] = np.asarray
+) -> Switch:
+    """Return the mean of a table of repeats, or of one row of it, with its 95 % interval (`core.stats`) at `x`.
+
+    Args:
+        table: its name; (repeats,) or (rows, repeats).
+        row: which row.
+        x: where it stands.
+        name: what it is the mean of.
+        colour: of the bar.
+        of: what is made of the repeats before their mean is taken.
+    """
+
+    def ends(values: Array) -> Array:
+        found = mean_of(of(values if row is None else values[row]))
+        heights = np.array([found.low, found.mean, found.high])
+        return np.where(np.isfinite(heights), heights, np.nan)
+
+    marker = {"symbol": "line-ew-open", "size": 16, "line": {"width": 3, "color": colour}}
+    line = {"color": colour, "width": 3}
+    bar = Scatter(x=[x] * 3, name=f"{name}: mean, 95 % interval", mode="lines+markers", line=line, marker=marker)
+    return Switch({**bar, "showlegend": False}, {"y": (table, ends)})
+
+
 def heat(table: str, x: Sequence[Any], y: Sequence[Any], title: str, *, scale: str = "Viridis", **style: Any) -> Switch:
     """Return a heat map of a table (y, x); `title` says what its colours mean."""
     return Switch(Heatmap(x=list(x), y=list(y), colorscale=scale, colorbar={"title": title}, **style), {"z": table})
+
+
+def small_multiples(
+    name: str,
+    caption: str,
+    cells: Mapping[str, Sequence[AnyTrace]],
+    *,
+    colours: Mapping[str, str],
+    x: Axis,
+    y: Axis,
+    columns: int = 3,
+) -> Panel:
+    """Return a chart of equal cells side by side, in rows of `columns`.
+
+    Args:
+        name: its title.
+        caption: what is to be seen in it.
+        cells: title of each cell → its traces.
+        colours: title of a cell → the title's colour.
+        x: every cell's horizontal axis; its numbers stand below the last row.
+        y: every cell's vertical axis; its numbers stand beside the first column.
+        columns: cells in a row, at most.
+    """
+    columns = min(columns, len(cells))
+    rows = math.ceil(len(cells) / columns)
+    layout: dict[str, Any] = {"showlegend": False, "annotations": []}
+    drawn: list[AnyTrace] = []
+    for i, (title, traces) in enumerate(cells.items()):
+        row, column, own = i // columns, i % columns, str(i + 1) if i else ""
+        left, top = column / columns, 1 - row / rows
+        across = {"domain": [left + 0.01, left + 1 / columns - 0.01], "anchor": f"y{own}"}
+        up = {"domain": [top - 1 / rows + 0.02, top - 0.09], "anchor": f"x{own}"}
+        layout[f"xaxis{own}"] = {**x, **across, "showticklabels": row == rows - 1}
+        layout[f"yaxis{own}"] = {**y, **up, "showticklabels": column == 0}
+        place = {"x": left + 0.5 / columns, "y": top, "xref": "paper", "yref": "paper", "xanchor": "center"}
+        text = {"text": f"<b>{title}</b>", "yanchor": "top", "showarrow": False, "font": {"color": colours[title]}}
+        layout["annotations"].append({**place, **text})
+        drawn += [replace(each, trace={**each.trace, "xaxis": f"x{own}", "yaxis": f"y{own}"}) for each in traces]
+    return Panel(name, caption, drawn, layout)
 
 
 def level(height: float, start: float, stop: float, label: str, **style: Any) -> Still:

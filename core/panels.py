@@ -8,7 +8,7 @@ some frame added, so that a chart already on screen need not be sent again.
 import base64
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -63,10 +63,11 @@ class Grow:
 
 @dataclass(frozen=True)
 class Switch:
-    """A trace whose attributes ("y", "z", "marker.color") show the newest of a picture, or one row of it."""
+    """A trace whose attributes ("y", "z", "marker.color") show the newest of a picture, one row of it, or what a
+    function makes of it."""
 
     trace: Trace
-    pictures: Mapping[str, str | tuple[str, int]]
+    pictures: Mapping[str, str | tuple[str, int | Callable[[Array], Array]]]
 
     @property
     def blank(self) -> Trace:
@@ -78,7 +79,9 @@ class Switch:
     def part(self, attribute: str, picture: Array) -> Array:
         """What `attribute` shows of a whole `picture`."""
         name = self.pictures[attribute]
-        return picture if isinstance(name, str) else np.asarray(picture[name[1]])
+        if isinstance(name, str):
+            return picture
+        return np.asarray(name[1](picture) if callable(name[1]) else picture[name[1]])
 
     def name(self, attribute: str) -> str:
         """The name of the picture that `attribute` shows."""

@@ -63,6 +63,11 @@ class Estimate:
             return True
         return False if self.high < level else None
 
+    def falls_below(self, level: float) -> bool | None:
+        """Return whether the interval lies below `level`; False where it lies above, None where it does neither."""
+        above = self.exceeds(level)
+        return None if above is None else not above
+
     def within(self, low: float, high: float) -> bool | None:
         """Return whether the interval lies within these limits; False where it lies outside, None where it crosses."""
         if low <= self.low and self.high <= high:

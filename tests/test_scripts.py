@@ -52,6 +52,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "dropout": [
         {"rule": "keep", "input_rate": 0.2, "init": "he", "epochs": 100},
         {"rule": "notebook", "rate": 0.0},
+        {"control": "thinned width", "rate": 0.5},
     ],
     "width-and-interpolation": [
         {"learning_rate": 0.05, "passes": 8, "widths": (16, 8), "scaling": "global"},
@@ -69,6 +70,7 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"cures": ("big net", "early stopping"), "patience": 7, "learning_rate": 0.03, "epochs": 330},
         {"cures": ("early stopping", "dropout", "big net"), "patience": 5, "learning_rate": 0.03, "epochs": 60},
         {"init": "normal 0.05", "depth": 1, "rate": 0.3, "weight_decay": 30.0, "learning_rate": 0.01},
+        {"init": "glorot", "cures": ("unstopped ensemble", "ensemble", "big net")},
     ],
     "cnn-arithmetic": [
         {"nets": get_args(Name), "net": ODD_NET, "input_size": 28, "batch_size": 3, "bytes_per_number": 2},

@@ -133,6 +133,7 @@ def test_without_a_trial_a_share_may_be_anything():
 def test_an_interval_lies_above_a_level_below_it_or_says_nothing():
     found = Estimate(0.5, 0.4, 0.6, 9, math.nan)
     assert [found.exceeds(level) for level in (0.3, 0.5, 0.7)] == [True, None, False]
+    assert [found.falls_below(level) for level in (0.3, 0.5, 0.7)] == [False, None, True]
     assert [found.within(*limits) for limits in ((0.4, 0.6), (0.5, 1.0), (0.0, 0.5), (0.7, 1.0), (0.0, 0.3))] == [
         True, None, None, False, False,
     ]  # fmt: skip

@@ -1,6 +1,6 @@
-"""Does switching units off at random keep a net from learning noise by heart? A script of Gradient Lab.
+"""Does dropout keep a network from memorizing noise? A script of Gradient Lab.
 
-Nets learn noisy points of a curve, with dropout and without, from the same start on the same points: several data sets
+Networks learn noisy points of a curve, with dropout and without, from the same initialization: several data sets
 at once, in tensors (data_sets, points, units). It draws the lesson's random numbers, so the curves are the lesson's."""
 from importlib.util import find_spec
 from itertools import pairwise
@@ -15,10 +15,11 @@ points = 50  # training points
 depth = 4  # hidden layers, each followed by dropout
 input_rate = 0.0  # probability that an input is dropped
 where = "every hidden layer"  # where units are dropped: every hidden layer or all but the last
+control = "same network"  # the network without dropout: same network or thinned width
 epochs = 1500  # steps on all training points at once
-noise = 0.15  # spread of the noise on each point
-init = "glorot"  # how weights start: glorot, he or normal 0.05
-data_sets = 8  # data sets, each with nets of its own
+noise = 0.15  # standard deviation of the noise on each point
+init = "glorot"  # distribution of the initial weights, He's the widest: glorot, he or normal 0.05
+data_sets = 8  # data sets, each with networks of its own
 seed = 1  # random seed
 # ---- end of settings ----
 
@@ -28,7 +29,7 @@ def truth(x):
 def tensor(values):
     return torch.tensor(np.array(values), dtype=torch.float32)
 
-def fresh():  # by layer, weights (data_sets, n, m) and biases (data_sets, 1, m): equal at every call
+def fresh(width):  # by layer, weights (data_sets, n, m) and biases (data_sets, 1, m): equal at every call
     for l, (n, m) in enumerate(pairwise([1] + [width] * depth + [1])):
         chance, glorot = np.random.default_rng([seed, l]), (6 / (n + m)) ** 0.5
         normal, uniform = {"he": (2 / n) ** 0.5, "normal 0.05": 0.05}, {"glorot": glorot}
@@ -52,28 +53,27 @@ x = [each.uniform(-2, 2, points) for each in chances]
 y = [truth(each) + chance.normal(0, noise, points) for each, chance in zip(x, chances, strict=True)]
 x, y, grid = tensor(x)[..., None], tensor(y)[..., None], np.linspace(-2, 2, 201)
 curves, looks = {}, sorted(set(np.linspace(0, epochs, 81).round().astype(int).tolist()))
+narrow = max(1, round((1 - rate) * width))  # as many units as a step keeps on average
 dropped = f"p={rate:g}" + (f", input {input_rate:g}" if input_rate else "")
-for name, p, kind in ((f"dropout {rate:g}", dropped, rates), ("no dropout", "p=0", [0.0] * (depth + 1))):
-    layers, masks, curve = list(fresh()), torch.Generator().manual_seed(seed), []
+whole, units = ("no dropout", width) if control == "same network" else (f"no dropout, {narrow} units", narrow)
+for name, p, kind, m in ((f"dropout {rate:g}", dropped, rates, width), (whole, "p=0", [0.0] * (depth + 1), units)):
+    layers, masks, curve = list(fresh(m)), torch.Generator().manual_seed(seed), []
     adam = torch.optim.Adam([each for layer in layers for each in layer], 0.001)
     for epoch in range(epochs + 1):
         if epoch > 0:  # on all points at once
             adam.zero_grad()
             (output(layers, x, kind, masks) - y).square().mean(dim=(1, 2)).sum().backward()
             adam.step()
-        if epoch in looks:  # the error to expect of a new noisy point, judged with all units
+        if epoch in looks:  # the error to expect of a new noisy point, evaluated with all units
             found = output(layers, tensor(grid)[None, :, None], kind).detach().double().numpy()[..., 0]
             curve.append(((found - truth(grid)) ** 2).mean(axis=1) + noise**2)  # (data_sets,)
     curves[name] = np.array(curve)
     print(f"train_mse[{p}] = {(output(layers, x, kind) - y).square().mean():.6g}")
-    print(f"validation_mse[{p}] = {curve[-1].mean():.6g}")
-    print(f"lowest_validation_mse[{p}] = {curves[name].min(axis=0).mean():.6g}")
-gain = curves["no dropout"][-1] - curves[f"dropout {rate:g}"][-1]
-print(f"validation_gain = {gain.mean():.6g}")
+    print(f"test_mse[{p}] = {curve[-1].mean():.6g}")
+    print(f"lowest_test_mse[{p}] = {curves[name].min(axis=0).mean():.6g}")
+print(f"gain = {(curves[whole][-1] - curves[f'dropout {rate:g}'][-1]).mean():.6g}")
 if find_spec("matplotlib"):
     import matplotlib.pyplot as plt
     for name, curve in curves.items():
         plt.semilogy(looks, curve.mean(axis=1), label=name)
-    plt.gca().set(xlabel="epochs", ylabel="squared error on a new point")
-    plt.legend()
-    plt.show()
+    plt.gca().set(xlabel="epochs", ylabel="squared error on a new point"), plt.legend(), plt.show()
