@@ -42,6 +42,8 @@ se 3, separable 8 5x3 same stride 1x2, groupnorm 4, transposed 6 3x3 stride 2 ex
 zeropad 1x2, pool 3 stride 2 ceil, avgpool 2 same, upsample 2x1, slice 5, norm, transposed 4 3 stride 2 same
 average 3x2, dense 7"""
 
+BESIDE = {"frozen_copies": "beside", "seeds": 1}
+
 MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
     "perceptron-and-hinge": [{"margin": 0.3, "init_scale": 0.5, "training_sets": 1}],
     "dying-relu": [
@@ -96,12 +98,13 @@ MORE = {  # knobs that no preset turns, on top of the shrunk Classroom
         {"layers": 2, "width": 9, "serial_fraction": 0.4, "steps": 31, "rule": "square root"},
     ],
     "cutout-and-batch-augmentation": [
-        {"shortcut": "projection", "fill": "black", "shift": "notebook", "schedule": "constant", "holes": 2},
-        {"frozen_copies": "instead", "fill": "black", "optimizer": "momentum", "depth": 14, "shrink": 1, "seeds": 2},
-        {"frozen_copies": "none", "shift": "none", "optimizer": "nesterov", "epochs": 3, "cutout_length": 0},
-        {"optimizer": "sgd", "weight_decay": 0.01, "batch_size": 16, "augmentations": (3,)},
-        {"batch_size": 49, "augmentations": (2,)},  # one more than a batch: halves
-        {"batch_size": 256, "augmentations": (2,)},
+        {**BESIDE, "shortcut": "projection", "fill": "black", "shift": "notebook", "schedule": "constant", "holes": 2},
+        {"frozen_copies": "instead", "fill": "black", "optimizer": "momentum", "depth": 14, "shrink": 1},
+        {"shift": "none", "optimizer": "nesterov", "epochs": 3, "cutout_length": 0, "seeds": 1},
+        {**BESIDE, "optimizer": "sgd", "weight_decay": 0.01, "batch_size": 16, "augmentations": (3,)},
+        {**BESIDE, "batch_size": 49, "augmentations": (2,)},  # one more than a batch: halves
+        {**BESIDE, "batch_size": 256, "augmentations": (2,)},
+        {"compare": "cutout and dropout", "shrink": 1},
     ],
     "depth-vs-width": [
         {"optimizer": "momentum", "batch_norm": "after activation", "noise": 30.0, "architectures": ("6", "5-4", "5")},

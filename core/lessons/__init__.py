@@ -28,7 +28,7 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     width_and_interpolation.lesson,
     cnn_arithmetic.lesson,
     optimizers.lesson,
-    cutout_and_batch_augmentation.LESSON,
+    cutout_and_batch_augmentation.lesson,
     depth_vs_width.lesson,
     scaling.lesson,
 )

@@ -1,4 +1,4 @@
-"""Do M views of each picture in a step teach more than one? A script of Gradient Lab, with the lesson's random numbers.
+"""Do M views of each image in a step teach more than one? A script of Gradient Lab, with the lesson's random numbers.
 A frozen net has the notebook's M copies of the set, with holes cut once. Gradients and seconds are left out."""
 import os
 from importlib.util import find_spec
@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import nn, optim
 # ---- settings ----
-nets = (("M=1", 1, False), ("M=4", 4, False), ("M=4, frozen", 4, True))
-cutout_length, holes, fill, reach, border, mirrored = (12, 1, "mean", 4, "constant", True)
+nets = (("M=1", 1, False, 12, 0.0), ("M=4", 4, False, 12, 0.0))
+holes, fill, reach, border, mirrored = (1, "mean", 4, "constant", True)
 depth, shortcut, shrink = (8, "padding", 4)
-dataset, examples, tests, epochs, batch_size, seeds, seed = ("CIFAR10", 2000, 1000, 2, 32, 1, 1)
+dataset, examples, tests, epochs, batch_size, seeds, seed = ("CIFAR10", 1000, 1000, 2, 16, 3, 1)
 optimizer, learning_rate, falls, momentum, nesterov, weight_decay = ("adam", 0.003, (2, 3), 0.0, False, 0.0001)
 # ---- end of settings ----
-def load(train):  # pictures (n, channels, side, side) of 0 … 255, and classes
-    if dataset == "digits":  # every sixth picture of a class is for the test
+def load(train):  # images (n, channels, side, side) of 0 … 255, and classes
+    if dataset == "digits":  # every sixth image of a class is for the test
         from sklearn.datasets import load_digits
         x, y = map(torch.tensor, load_digits(return_X_y=True))
         test = (y[:, None] == y).tril().sum(dim=1) % 6 == 0
@@ -30,18 +30,17 @@ def block(n, m):  # n maps in, m out; where they get smaller, every second pixel
     past = nn.Sequential(nn.AvgPool2d(1, m // n), nn.ZeroPad3d((0, 0, 0, 0, 0, m - n)))
     on = nn.Sequential(first, nn.BatchNorm2d(m), nn.ReLU(), second, nn.BatchNorm2d(m))
     return Block([on, nn.Conv2d(n, m, 1, 2) if biased and m > n else past])
-def cut(x, at):  # squares around these rows and columns, (2, pictures, holes), clipped by the border
-    near = torch.arange(x.shape[2]) - at[..., None] + cutout_length // 2
-    down, across = (near >= 0) & (near < cutout_length)
-    hidden = (down[..., None] & across[:, :, None]).any(dim=1, keepdim=True)
-    return torch.where(hidden, -mean / spread * (fill == "black"), x)
-def views(rows, at, frozen):  # pictures moved, mirrored and with holes, which move along where they are frozen
+def cut(x, at, length):  # squares around these rows and columns, (2, images, holes), clipped by the border
+    near = torch.arange(x.shape[2]) - at[..., None] + length // 2
+    down, across = (near >= 0) & (near < length)
+    return torch.where((down[..., None] & across[:, :, None]).any(1, True), -mean / spread * (fill == "black"), x)
+def views(rows, at, frozen, length, dropped):  # images moved, mirrored and with holes, which move along if frozen
     seen, n, line = (x[rows] - mean) / spread, len(rows), torch.arange(x.shape[2])
-    seen = nn.functional.pad(cut(seen, at) if frozen else seen, (reach,) * 4, border)  # the mean colour is 0
+    seen = nn.functional.pad(cut(seen, at, length) if frozen else seen, (reach,) * 4, border)  # the mean color is 0
     down, across = reach + torch.randint(-reach, reach + 1, (2, n, 1), generator=chance)
     turned = torch.where(torch.rand(n, 1, generator=chance) < 0.5 * mirrored, line.flip(0), line)
     seen = seen[torch.arange(n)[:, None, None], :, (line + down)[..., None], (turned + across)[:, None]].movedim(3, 1)
-    return shrunk(seen if frozen else cut(seen, at))
+    return shrunk(seen if frozen else cut(seen, at, length)) * (torch.rand(n, 1, *size, generator=drops) >= dropped)
 def draw(purpose, seed):
     return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, crc32(purpose)]).generate_state(1)[0]))
 maps, biased = [16, *np.repeat((16, 32, 64), depth // 6).tolist()], shortcut == "projection"  # as in Keras' example
@@ -50,13 +49,14 @@ x_test, y_test = (each[torch.randperm(len(each), generator=draw(b"tests", seed))
 for s in range(seeds):
     x, y = (each[torch.randperm(len(each), generator=draw(b"subset", seed + s))[:examples]] for each in train)
     spread, mean = torch.std_mean(x.float(), (0, 2, 3), correction=0, keepdim=True)
-    x_test = shrunk((x_test - mean) / spread) if s == 0 else x_test
-    for i, (name, m, frozen) in enumerate(nets):
-        start, order, chance = (draw(each, seed + s) for each in (b"start", b"order", f"views {m, frozen}".encode()))
-        stem = nn.Conv2d(x.shape[1], 16, 3, 1, 1, bias=biased), nn.BatchNorm2d(16), nn.ReLU()
-        head = nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10)
-        net = nn.Sequential(*stem, *map(block, maps, maps[1:]), *head)
-        for key, p in net.named_parameters():  # He's start
+    size = (x_test := shrunk((x_test - mean) / spread) if s == 0 else x_test).shape[2:]
+    for i, (name, m, frozen, length, dropped) in enumerate(nets):
+        of = b"start", b"order", f"views {m, frozen}".encode(), b"dropped"
+        start, order, chance, drops = (draw(each, seed + s) for each in of)
+        ends = nn.Conv2d(x.shape[1], 16, 3, 1, 1, bias=biased), nn.Linear(64, 10)
+        body = nn.BatchNorm2d(16), nn.ReLU(), *map(block, maps, maps[1:]), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        net = nn.Sequential(ends[0], *body, ends[1])
+        for key, p in net.named_parameters():  # as He
             nn.init.kaiming_normal_(p, generator=start) if p.dim() > 1 else nn.init.constant_(p, "weight" in key)
         rule = optim.SGD(net.parameters(), learning_rate, momentum, 0, weight_decay, nesterov)
         rule = optim.Adam(net.parameters(), learning_rate, weight_decay=weight_decay) if optimizer == "adam" else rule
@@ -67,13 +67,13 @@ for s in range(seeds):
             for part in torch.randperm(n, generator=order).tensor_split(steps) if epoch else ():
                 rows = part // m if frozen else part.repeat_interleave(m)
                 now = at[:, part] if frozen else torch.randint(x.shape[2], (2, len(rows), holes), generator=chance)
-                nn.functional.cross_entropy(net.train()(views(rows, now, frozen)), y[rows]).backward()
+                nn.functional.cross_entropy(net.train()(views(rows, now, frozen, length, dropped)), y[rows]).backward()
                 rule.step(), rate.step(), rule.zero_grad()
-            read = torch.cat([net.eval()(some).argmax(dim=1) for some in x_test.split(500)])
-            errors[i, epoch, s] = np.mean((read != y_test).numpy())
+            wrong = torch.cat([net.eval()(some).argmax(dim=1) for some in x_test.split(500)]) != y_test
+            errors[i, epoch, s] = np.mean(wrong.numpy())
         print(f"test_error[{name}] = {errors[i, -1, : s + 1].mean():.6g}")
 if find_spec("matplotlib"):
     import matplotlib.pyplot as plt
     for (name, *_), curve in zip(nets, errors.mean(axis=2), strict=True):
         plt.plot(range(epochs + 1), curve, label=name)
-    plt.gca().set(xlabel="epochs", ylabel="misread"), plt.legend(), plt.show()
+    plt.gca().set(xlabel="epochs", ylabel="test error"), plt.legend(), plt.show()

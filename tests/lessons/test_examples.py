@@ -66,7 +66,7 @@ def test_no_preset_on_digits_costs_more_than_what_digits_has(slug):
 
 def test_frozen_copies_of_all_digits_have_the_steps_that_they_should():
     each = LESSONS["cutout-and-batch-augmentation"]
-    knobs = asked_and_there(each.slug, augmentations=(2, 4))[0]
+    knobs = asked_and_there(each.slug, augmentations=(2, 4), batch_size=32)[0]
     claim = next(c for c in each.result(knobs, record(each, knobs)).claims if "frozen" in c.sentence)
     assert (claim.measured, claim.holds) == ("M=2: 94, M=4: 188", True)  # 3,002 and 6,004 over 32
 
