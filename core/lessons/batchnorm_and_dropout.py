@@ -74,7 +74,7 @@ class NormKnobs(Knobs):
     order: Literal["dropout, then batch norm", "batch norm, then dropout"] = knob("dropout, then batch norm", "which comes first where a network has both in every layer; the notebook dropped first", shown=True)  # fmt: skip
     keep: float = knob(0.9, "share of batch norm's old running statistics that a step leaves: 0.99 in Keras, 0.9 in PyTorch", 0.0, 0.999, stops=(0.0, 0.5, 0.9, 0.99, 0.999), label="running statistics kept")  # fmt: skip
     dataset: Literal["mnist", "fashion-mnist", "digits"] = knob("mnist", "which images; digits needs no download and is enlarged to 28×28", label="data set")  # fmt: skip
-    seeds: int = knob(3, "repeats of each variant, each with an initialization and an order of its own", 1, 5, stops=(1, 2, 3, 5))  # fmt: skip
+    seeds: int = knob(5, "repeats of each variant, each with an initialization and an order of its own", 1, 5, stops=(1, 2, 3, 5))  # fmt: skip
     seed: int = SEED
 
 
@@ -109,9 +109,9 @@ lesson = Lesson(
     presets={
         "Classroom": {},
         "As the notebook ran it": dict(variants=tuple(NOTEBOOK), seeds=1, **RECIPE),
-        "Done right": dict(variants=("plain", "batch norm (inputs / 255)", "batch norm", "batch norm on input too", "dropout", "both"), **RECIPE),
-        "Dropout behind the last batch norm": dict(variants=("batch norm", "both (standardised)", "both (dropout last)")),
-        "Batch norm first": dict(variants=("batch norm", "both (standardised)", "both (dropout last)"), order="batch norm, then dropout"),
+        "Done right": dict(variants=("plain", "batch norm (inputs / 255)", "batch norm", "batch norm on input too", "dropout", "both"), seeds=3, **RECIPE),
+        "Dropout behind the last batch norm": dict(variants=("batch norm", "both (standardised)", "both (dropout last)"), examples=1000, seeds=3),
+        "Batch norm first": dict(variants=("batch norm", "both (standardised)", "both (dropout last)"), order="batch norm, then dropout", seeds=3),
         "Full recipe": dict(variants=("batch norm",), seeds=1, **{**RECIPE, "epochs": 15, "momentum": 0.9}),
     },
     small=dict(dataset="digits", examples=40, epochs=2, batch_size=20, seeds=2),

@@ -19,7 +19,7 @@ input_rate = 0.2  # probability that a pixel is dropped in training
 order = "dropout, then batch norm"
 keep = 0.9  # share of batch norm's old running statistics that a step leaves
 dataset = "mnist"  # which images: mnist, fashion-mnist or digits
-seeds = 3  # repeats of each variant, each with an initialization and an order of its own
+seeds = 5  # repeats of each variant, each with an initialization and an order of its own
 seed = 1  # random seed
 # ---- end of settings ----
 def load():  # images (examples, 1, 28, 28) of 0 … 255 and classes, to learn from and for the test
