@@ -35,7 +35,7 @@ TEST_POINTS = 15  # after the tenth pass about so many test scores are taken: ea
 CHANCE_LOSS = math.log(10)  # cross-entropy of a network that gives each of ten classes the same probability
 NOTEBOOK_PASSES = {32: 53, 128: 41, 512: 34}
 NOTEBOOK_SEARCH = {0.01: 0.561, 0.02: 2.428}  # train loss after the pass; NaN at 0.1
-NOTEBOOK = dict(dataset="fashion-mnist", examples=6000, learning_rate=0.005, batch_size=1, label_noise=0.0, scaling="per pixel")  # fmt: skip
+NOTEBOOK: dict[str, Any] = dict(dataset="fashion-mnist", examples=6000, learning_rate=0.005, batch_size=1, label_noise=0.0, scaling="per pixel")  # fmt: skip
 
 
 class WidthKnobs(Knobs):
@@ -75,6 +75,7 @@ lesson = Lesson(
         "As the notebook ran it": dict(widths=(8, 16, 32, 128, 512), passes=100, examples=6000, sampling="with replacement", seeds=1),
         "Done right": dict(widths=(8, 16, 32, 64, 128, 512), passes=100, examples=6000, seeds=3),
         "Random labels": dict(widths=(32, 128, 512), passes=150, examples=1000, label_noise=1.0, seeds=1),
+        "The full training set": dict(widths=(32, 128, 512), passes=30, examples=60_000, seeds=1),
     },
     small=dict(dataset="digits", widths=(4, 16), examples=120, passes=3, seeds=2),
 )  # fmt: skip
@@ -344,6 +345,23 @@ def thirty_two(result: Result[WidthKnobs]) -> Check:
     """The notebook's number."""
     at = result.fact_or_none("passes_to_interpolate", "h=32")
     return Check(f"{at_pass(at)}, median of {result.knobs.seeds}", at is not None and 40 <= at <= 80)
+
+
+@lesson.claim(
+    "32 units, enough for 6,000 examples, do not interpolate all 60,000 in three times as many steps",
+    expected="never within 30 passes",
+    source="notebook 003: with all data the smallest width that interpolates is much larger",
+    needs=[
+        Needs.settings(**(NOTEBOOK | {"examples": 60_000})),
+        Needs.at_least("passes", 30),
+        Needs.among("widths", 32),
+    ],
+    shown=lambda knobs: knobs.examples >= 60_000,
+)
+def full_set(result: Result[WidthKnobs]) -> Check:
+    """The notebook's remark on the full data set."""
+    at = result.fact_or_none("passes_to_interpolate", "h=32")
+    return Check(f"{at_pass(at)}; {result.fact('train_accuracy', 'h=32'):.1%} at the end", at is None or at > 30)
 
 
 @lesson.claim(

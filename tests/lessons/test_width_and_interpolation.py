@@ -4,10 +4,12 @@ from math import nan
 
 import numpy as np
 import pytest
+import torch
 
 from core.claims import Claim
+from core.data import DataError
 from core.frames import Frame, Recording
-from core.lessons.width_and_interpolation import RATES, SEARCH_FRAMES, WidthKnobs, lesson
+from core.lessons.width_and_interpolation import CHANCE_LOSS, RATES, SEARCH_FRAMES, Repeat, WidthKnobs, lesson
 from core.stats import CANNOT_TELL
 
 NOTEBOOK = {"examples": 6000, "passes": 100, "seeds": 3}
@@ -98,6 +100,11 @@ def turned(loss):
             {"scores": {"test_accuracy": [0.8, 0.8, 0.8, 0.83]}},
             {"scores": {"test_accuracy": [0.8, 0.8, 0.8, 0.82]}},
         ),
+        (
+            "do not interpolate all 60,000",
+            {"first_full": [[nan], [nan], [nan]], "examples": 60_000, "seeds": 1},
+            {"first_full": [[nan], [nan], [29]], "examples": 60_000, "seeds": 1},
+        ),
         ("test loss rises", turned(0.56), turned(0.54)),
         ("smallest learning rate", {"search": [1, 1, 1, 1, 2.4, 3, nan]}, {"search": [1, 1, 1, 2.4, 2.4, 3, nan]}),
     ],
@@ -121,3 +128,22 @@ def test_an_open_claim_names_what_it_takes_and_the_preset_that_has_it():
     assert "passes ≥ 100" in found.hint
     assert WidthKnobs(**found.decided_by) == lesson.presets["Done right"]
     assert claim(result(CLEAR, progress=0.9, passes=100), "sooner than").hint == "it takes the end of the run"
+
+
+def test_width_hardly_shortens_the_plateau_and_a_network_leaves_it_in_few_directions():
+    """Saddle escape, not the lazy regime: 128 times the units do not train 128 times as fast at first."""
+    try:
+        repeat = Repeat(WidthKnobs(widths=(8, 1024), examples=1500), 1, torch.device("cpu"))
+    except DataError as error:
+        pytest.skip(str(error))
+    order, left = torch.cat([repeat.order() for _ in range(2)]), {}
+    for step in range(0, len(order), 20):
+        for width, loss in zip((8, 1024), repeat.nets.evaluate(repeat.x, repeat.y)[0], strict=True):
+            if loss < 0.95 * CHANCE_LOSS:
+                left.setdefault(width, step)
+        if len(left) == 2:
+            break
+        repeat.nets.train(repeat.x, repeat.y, order[step : step + 20])
+    assert left[1024] <= left[8] < 2 * left[1024]
+    sizes = np.linalg.svd(repeat.nets.parameters(1)[0].numpy(), compute_uv=False)
+    assert (sizes > 0.05 * sizes[0]).sum() <= 6  # of 784 directions that the inputs have
