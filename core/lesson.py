@@ -19,9 +19,10 @@ import hashlib
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import torch
@@ -311,9 +312,10 @@ class Lesson(Generic[K]):
         """
         if self._train is None:
             raise TypeError(f"{self.slug} has no experiment; decorate its generator with @lesson.experiment.")
-        for frame in self._train(knobs, device):
-            self._check(knobs, frame)
-            yield frame
+        with closing(cast("Generator[Frame]", self._train(knobs, device))) as frames:  # what it holds goes at once
+            for frame in frames:
+                self._check(knobs, frame)
+                yield frame
 
     def _check(self, knobs: K, frame: Frame) -> None:
         for name, value in frame.curves.items():
