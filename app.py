@@ -40,6 +40,7 @@ COLLECT_EVERY, COLLECT_AFTER = 60.0, 10
 async def lifespan(app: st.App) -> AsyncIterator[dict[str, Any]]:
     """Warm up before the first reader comes: torch, the lessons, the store, the training process."""
     runner = state.runner()
+    LESSONS.refresh()
     for lesson in LESSONS.values():
         lesson.source()  # now, since no page waits and nothing else parses
     hear_only_pages()
@@ -98,7 +99,7 @@ app = st.App(
         Middleware(BasePath, base=state.base_path()),
         Middleware(Gate, door=state.door, origins=origins),
         Middleware(Frontend, folder=STATIC, routes=[*routes(state.runner), *class_routes(state.gatherer)]),
-        Middleware(Index, folder=STATIC, pages=[*LESSONS, *PAGES]),
+        Middleware(Index, folder=STATIC, pages=lambda: {*LESSONS, *PAGES}),
         Middleware(RestoredPath, base=state.base_path()),
     ],
 )

@@ -5,6 +5,8 @@
     python -m core run SLUG [--preset NAME] [--set knob=value ...] [--device auto|cpu|cuda] [--fresh] [--json]
     python -m core script SLUG [--preset NAME] [--set knob=value ...] [--out FILE]
     python -m core count torchvision:NAME | module.path:Name | TEXT [--input 3x224x224] [--json]
+    python -m core new SLUG
+    python -m core check FILE
     python -m core export KEY [--out FILE]
     python -m core import FILE ...
     python -m core data list [--json]
@@ -37,6 +39,8 @@ from core.knob_text import match
 from core.knobs import RIGHT, KnobError, Knobs, clip, spell
 from core.lesson import AnyLesson
 from core.lessons import CURRICULUM, LESSONS
+from core.library import VARIABLE, LessonError
+from core.own import check, write
 from core.places import PlaceError, gallery_to_write
 from core.resources import cores
 from core.runs import bundle
@@ -55,6 +59,10 @@ class UsageError(ValueError):
     """A command line that asks for something that is not there."""
 
 
+BAD_REQUESTS = (
+    UsageError, LessonError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError, PlaceError,
+)  # fmt: skip
+
 MUST_HOLD = ("Classroom", RIGHT)  # the presets whose claims may not fail
 
 
@@ -69,9 +77,12 @@ def _main(arguments: Sequence[str] | None) -> int:
     if asked.act is not _doctor:
         # No pages to answer here, so training may have every core.
         os.environ.setdefault("GRADIENT_LAB_THREADS", str(cores()))
+    if asked.lessons is not None:
+        os.environ[VARIABLE] = str(asked.lessons)
+    LESSONS.refresh()
     try:
         status: int = asked.act(asked)
-    except (UsageError, KnobError, DeviceError, DataError, CostError, QueueFull, BundleError, PlaceError) as error:
+    except BAD_REQUESTS as error:
         print(error, file=sys.stderr)
         return 2
     except (EngineError, StoreError) as error:
@@ -84,6 +95,7 @@ def _main(arguments: Sequence[str] | None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m core", description="Gradient Lab without a screen.")
+    parser.add_argument("--lessons", type=Path, metavar="FOLDER", help=f"of lessons of your own, as {VARIABLE}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     doctor = commands.add_parser("doctor", help="what this machine has, and what keeps a Run from training")
@@ -102,6 +114,12 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--set", action="append", default=[], metavar="knob=value", help="turn a knob; lists as JSON")
     own.add_argument("--out", type=Path, metavar="FILE", help="write it there instead, as UTF-8")
     own.set_defaults(act=_script)
+    fresh = commands.add_parser("new", help="write a lesson of your own that runs, to be changed")
+    fresh.add_argument("slug", metavar="SLUG", help="its name in links: my-lesson")
+    fresh.set_defaults(act=_new)
+    promises = commands.add_parser("check", help="train a lesson of your own in small and say what it lacks")
+    promises.add_argument("file", type=Path, metavar="FILE")
+    promises.set_defaults(act=_check)
     run.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     run.add_argument("--fresh", action="store_true", help="train even where the cache has the run")
     run.add_argument("--json", action="store_true", help="end with one JSON object on stdout")
@@ -152,14 +170,30 @@ def _doctor(asked: argparse.Namespace) -> int:
 
 def _list(asked: argparse.Namespace) -> int:
     if asked.json:
-        print(json.dumps([_described(lesson) for lesson in CURRICULUM], ensure_ascii=False))
+        print(json.dumps([_described(lesson) for lesson in LESSONS.values()], ensure_ascii=False))
         return 0
-    for lesson in CURRICULUM:
+    for sentence in LESSONS.errors.values():
+        print(sentence, file=sys.stderr)
+    for lesson in LESSONS.values():
         print(f"{lesson.slug}\n    {lesson.question}  ({lesson.origin})")
         print(f"    presets: {', '.join(lesson.presets)}")
         for knob in lesson.knobs.declared():
             print(f"    {knob.name} = {spell(knob.default)}  ({knob.limits}): {knob.help}")
     return 0
+
+
+def _new(asked: argparse.Namespace) -> int:
+    folder = Path(os.environ.get(VARIABLE, "").strip() or ".").expanduser()
+    code, words = write(asked.slug, folder)
+    print(f"{code} and {words.name} are written. Check it: python -m core check {code}")
+    print(f"See it: {VARIABLE}={folder} python -m streamlit run app.py")
+    return 0
+
+
+def _check(asked: argparse.Namespace) -> int:
+    sentences = check(asked.file)
+    print("\n".join(sentences) if sentences else f"{asked.file} keeps every promise of a lesson.")
+    return 1 if sentences else 0
 
 
 def _described(lesson: AnyLesson) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import hashlib
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -30,7 +31,7 @@ import torch
 from core import data, prose
 from core.claim_rules import ENDED, ClaimRule
 from core.claims import Claim, Needs
-from core.cost import Cost
+from core.cost import Calibration, Cost
 from core.curves import Axes, Curve, Table
 from core.facts import Fact, mean
 from core.frames import Array, Frame, FrameError, Recording
@@ -94,6 +95,7 @@ class Lesson(Generic[K]):
         repeats: str = "seed",
     ) -> None:
         self.slug, self.knobs, self.revision = slug, knobs, revision
+        self.code_hash = ""  # of a lesson of one's own: part of the keys of its runs
         self.axis, self.axis_title, self.length = axis, axis_title or f"{axis}s", length
         self.series, self.repeats = series, repeats
         self.curves = {curve.name: curve for curve in curves}
@@ -223,9 +225,24 @@ class Lesson(Generic[K]):
 
     @functools.cached_property
     def prose(self) -> Prose:
-        """Its words, from the Markdown file beside its code."""
-        file = getattr(sys.modules.get(self.knobs.__module__), "__file__", None)
-        return prose.of(self.slug, Path(file).parent if file else prose.FOLDER)
+        """Its words, from the Markdown file beside its code; without one, what its slug and its docstring say."""
+        module = sys.modules.get(self.knobs.__module__)
+        file = Path(getattr(module, "__file__", None) or prose.FOLDER / "none.py")
+        words = next((name for name in (self.slug, file.stem) if file.with_name(f"{name}.md").is_file()), "")
+        if words or file.parent == prose.FOLDER:
+            return prose.of(words or self.slug, file.parent)
+        first = ((module and module.__doc__) or "").strip().split("\n")[0]
+        title = self.slug.replace("-", " ").capitalize()
+        return Prose(title, first or f"{title}?", f"{file.name}", "", (), "", ())
+
+    @property
+    def incomplete(self) -> str:
+        """What it still lacks, as a sentence; "" where it can run."""
+        if self._train is None:
+            return f"the lesson {self.slug} has no experiment; decorate its generator with @lesson.experiment."
+        if not self.curves:
+            return f"the lesson {self.slug} measures nothing; give it curves=[Curve(name, label)]."
+        return ""
 
     @property
     def title(self) -> str:
@@ -282,7 +299,8 @@ class Lesson(Generic[K]):
 
     def key(self, knobs: K, revision: int | None = None) -> str:
         """The name of the run that these knobs give, at an earlier revision where one is given: 32 hex digits."""
-        text = f"{self.slug}\n{self.revision if revision is None else revision}\n{knobs.canonical()}"
+        version = f"{self.revision if revision is None else revision}{self.code_hash and '-'}{self.code_hash}"
+        text = f"{self.slug}\n{version}\n{knobs.canonical()}"
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def preset_of(self, knobs: K) -> str | None:
@@ -311,7 +329,7 @@ class Lesson(Generic[K]):
             FrameError: a frame does not hold what the lesson declares.
         """
         if self._train is None:
-            raise TypeError(f"{self.slug} has no experiment; decorate its generator with @lesson.experiment.")
+            raise TypeError(self.incomplete)
         with closing(cast("Generator[Frame]", self._train(knobs, device))) as frames:  # what it holds goes at once
             for frame in frames:
                 self._check(knobs, frame)
@@ -385,9 +403,12 @@ class Lesson(Generic[K]):
 
     def cost_of(self, knobs: K) -> Cost:
         """Return the work of a run with these knobs."""
-        if self._cost is None:
-            raise TypeError(f"{self.slug} has no cost; decorate a function of its knobs with @lesson.cost.")
-        return self._cost(knobs)
+        return probe(self, knobs) if self._cost is None else self._cost(knobs)
+
+    @property
+    def has_claims(self) -> bool:
+        """Whether it states anything."""
+        return bool(self._claims)
 
     def panels(self, knobs: K) -> Sequence[Panel]:
         """Return the charts, the headline chart first."""
@@ -425,6 +446,32 @@ class Lesson(Generic[K]):
             return self._outcome(result) if self._outcome is not None else None
         except Missing:
             return None
+
+
+PROBE_SECONDS = 0.3
+PROBE_MEMORY = 5e8  # bytes; what a small network with its data takes, since nobody said
+
+
+def probe(lesson: "AnyLesson", knobs: Knobs) -> Cost:
+    """Return the cost of a run whose lesson declares none, from its first frames: time passed against progress made.
+
+    An experiment that fails, or makes no progress meanwhile, is taken for a run of ten seconds: it will say itself.
+    """
+    return _probed(lesson, lesson.key(knobs), knobs)
+
+
+@functools.lru_cache(maxsize=500)
+def _probed(lesson: "AnyLesson", key: str, knobs: Knobs) -> Cost:
+    start, seconds = time.perf_counter(), 10.0
+    try:
+        for frame in lesson.train(knobs, torch.device("cpu")):
+            passed = time.perf_counter() - start
+            if frame.progress >= 1.0 or passed > PROBE_SECONDS:
+                seconds = passed / frame.progress if frame.progress > 0 else seconds
+                break
+    except Exception:  # whatever it is: the run itself fails with a sentence
+        pass
+    return Cost(0.0, 0.0, seconds * Calibration().calls, PROBE_MEMORY)
 
 
 def _last_values(name: str, series: Sequence[str], result: Result[Any]) -> Iterator[Fact]:

@@ -96,6 +96,11 @@ class Lesson(Contract[K]):
                 return np.asarray(fits[0])
         return None
 
+    @property
+    def has_claims(self) -> bool:
+        """Whether it states anything."""
+        return True
+
     def check_claims(self, result: Result[K]) -> Iterator[Claim]:
         """Yield the claims."""
         yield from self.__dict__["claims"](result.knobs, result.recording)

@@ -50,7 +50,7 @@ class Grow:
         frames, values = recording.curve(self.curve, since, upto)
         if not len(frames):
             return frames, np.empty(0)
-        if self.column is not None:
+        if self.column is not None and values.ndim > 1:  # a curve of one number has one column
             values = values[:, self.column]
         if values.ndim > 1:
             repeats = values.reshape(len(values), -1)

@@ -1,7 +1,7 @@
 """The words of a lesson, read from the Markdown file beside it: `core/lessons/<slug>.md`.
 
 A teacher edits them without Python, and a forge shows them as a page with its formulas. Each file has this shape; what
-does not fit is an error with its line::
+does not fit is an error with its line. Each section may be left out::
 
     # Width and interpolation                    the title
     Does a wider net interpolate sooner?         the question
@@ -89,13 +89,18 @@ def read(text: str, name: str) -> Prose:
     title = _words(blocks.take("h1", "the title: # and a few words"))
     question = _words(blocks.take("p", "the question of the lesson"))
     origin = _words(blocks.take("p", "where the lesson comes from, in *asterisks*")).strip("*")
-    blocks.section(PREDICT)
-    prediction = _words(blocks.take("p", "the question that readers answer before the run"))
-    answers = _items(blocks.take("ul", "the answers, each behind a hyphen"))
-    blocks.section(THEORY)
-    theory = blocks.source_until("h2")
-    blocks.section(MISTAKES)
+    prediction, theory = "", ""
+    answers: Sequence[str] = ()
+    if blocks.at_section(PREDICT):
+        blocks.section(PREDICT)
+        prediction = _words(blocks.take("p", "the question that readers answer before the run"))
+        answers = _items(blocks.take("ul", "the answers, each behind a hyphen"))
+    if blocks.at_section(THEORY):
+        blocks.section(THEORY)
+        theory = blocks.source_until("h2")
     mistakes = []
+    if blocks.left:
+        blocks.section(MISTAKES)
     while blocks.left:
         mistake = _words(blocks.take("h3", "the title of a mistake: ### and a few words"))
         clues = _items(blocks.take("ol", "the clues, numbered: 1. 2. 3."))
@@ -121,6 +126,10 @@ class _Blocks:
         line = self._next_line()
         if _words(self.take("h2", f"## {title}")) != title:
             raise ProseError(f"{self.name}, line {line + 1}: here belongs ## {title}.")
+
+    def at_section(self, title: str) -> bool:
+        """Return whether the next block is the heading of this section, which may be left out."""
+        return bool(self.left) and self.left[0].tag == "h2" and _words(self.left[0]) == title
 
     def source_until(self, tag: str) -> str:
         """Take all blocks before the next one of this tag; return them as they are written."""

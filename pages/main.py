@@ -2,16 +2,18 @@
 
 import streamlit as st
 
-from core.lessons import CURRICULUM
+from core.lessons import LESSONS
 from core.ui import look, page_query, state
 from pages import compare, found, lesson
 
+LESSONS.refresh()
 page_query.begin()
 look.apply(state.projector())
 page = st.navigation(
     {
         "": [st.Page("home.py", title="Gradient Lab", default=True)],
-        "Lessons": [lesson.page(each) for each in CURRICULUM],
+        "Lessons": [lesson.page(each) for each in LESSONS.curriculum],
+        **({"Yours": [lesson.page(each) for each in LESSONS.own]} if LESSONS.own else {}),
         "Runs": [
             st.Page("gallery.py", title="Gallery"),
             compare.page(lesson.page),

@@ -19,7 +19,8 @@ LAYERS = [
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
-    {"core.links", "core.lesson", "core.lesson_v1", "core.claim_rules", "core.result"},
+    {"core.claim_rules", "core.lab", "core.lesson", "core.lesson_v1", "core.library", "core.links", "core.own"}
+    | {"core.result"},
     {
         "core.charts",
         "core.claims",

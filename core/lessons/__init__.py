@@ -1,7 +1,5 @@
 """The lessons, one file each, in the order in which a class meets them."""
 
-from collections.abc import Mapping
-
 from core.lesson import AnyLesson
 from core.lessons import (
     batchnorm_and_dropout,
@@ -17,6 +15,7 @@ from core.lessons import (
     vanishing_gradients,
     width_and_interpolation,
 )
+from core.library import Library
 
 CURRICULUM: tuple[AnyLesson, ...] = (
     perceptron.lesson,
@@ -33,5 +32,5 @@ CURRICULUM: tuple[AnyLesson, ...] = (
     scaling.lesson,
 )
 
-LESSONS: Mapping[str, AnyLesson] = {lesson.slug: lesson for lesson in CURRICULUM}
-"""The curriculum by slug."""
+LESSONS = Library(CURRICULUM)
+"""By slug: the curriculum, and the lessons of one's own."""

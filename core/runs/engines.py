@@ -34,7 +34,7 @@ from core.knobs import KnobError, Knobs, clip
 from core.lesson import AnyLesson
 from core.places import ROOT
 
-CURRICULUM = "core.lessons:CURRICULUM"
+LESSONS = "core.lessons:LESSONS"
 PATIENCE = 0.7  # seconds a training process may take to stop; then it is killed
 LOOK = 0.02  # seconds between two looks at whether to stop, while no frame comes
 FAREWELL = 2.0  # seconds a process that hung up may take to end
@@ -256,6 +256,7 @@ class Request:
     slug: str
     knobs: Mapping[str, Any]
     device: str
+    code_hash: str = ""  # of a lesson of one's own: what trains is what the page showed
 
 
 BEGUN = "begun"
@@ -272,10 +273,10 @@ class InProcess:
     """Trains in a warm child process.
 
     Args:
-        lessons: where the child finds the lessons: "module:name of a sequence".
+        lessons: where the child finds the lessons: "module:name of a library or a sequence".
     """
 
-    def __init__(self, lessons: str = CURRICULUM) -> None:
+    def __init__(self, lessons: str = LESSONS) -> None:
         self.machine = UNKNOWN
         self._lessons = lessons
         self._child: _Child | None = None
@@ -305,7 +306,7 @@ class InProcess:
         self, lesson: AnyLesson, knobs: Knobs, where: torch.device, stop: threading.Event, limit: float = math.inf
     ) -> Frames:
         """As `Engine.frames`; a child that does not stop in time, or takes too much, is killed."""
-        child = self._begun(Request(lesson.slug, knobs.model_dump(), str(where)), stop)
+        child = self._begun(Request(lesson.slug, knobs.model_dump(), str(where), lesson.code_hash), stop)
         watch = _Watch(child.process.pid, limit)
         step, settled, kill_at = None, False, float("inf")
         try:

@@ -23,6 +23,7 @@ from core import data, device
 from core.frames import Frame
 from core.knobs import KnobError
 from core.lesson import AnyLesson
+from core.library import Library
 from core.runs.engines import BEGUN, STOP, Ending, EngineError, Frames, Machine, Request, Stopped, trained
 from core.training import assorted, online
 
@@ -120,9 +121,10 @@ def _listen(line: Connection, requests: "SimpleQueue[Request]", interrupt: Inter
 
 
 def _lessons(reference: str) -> Mapping[str, AnyLesson]:
-    """The lessons that "module:name" refers to, by slug."""
+    """The lessons that "module:name" refers to, by slug: a library, or a sequence of lessons."""
     module, _, name = reference.partition(":")
-    return {lesson.slug: lesson for lesson in getattr(importlib.import_module(module), name)}
+    found = getattr(importlib.import_module(module), name)
+    return found if isinstance(found, Library) else {lesson.slug: lesson for lesson in found}
 
 
 def _warmed_up() -> Machine:
@@ -154,11 +156,15 @@ def _chores() -> Iterator[float]:
 def _train(line: Connection, lessons: Mapping[str, AnyLesson], request: Request, interrupt: Interrupt) -> Ending:
     """Train one request, sending every frame; how it ended is the last thing to be sent."""
     line.send(BEGUN)
+    if isinstance(lessons, Library):
+        lessons.refresh()
     lesson = lessons.get(request.slug)
     if lesson is None:
         return EngineError(f"{request.slug} is no lesson of the training process; start the server anew.")
     try:
         knobs, where = lesson.parse(request.knobs), torch.device(request.device)
+        if lesson.code_hash != request.code_hash:
+            return EngineError(f"The code of {lesson.title} was changed meanwhile; reload the page and press Run.")
         with closing(trained(lesson, knobs, where, interrupt.asked)) as frames:
             while (frame := interrupt.next_of(frames)) is not None:
                 line.send(frame)

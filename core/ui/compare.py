@@ -11,7 +11,7 @@ import streamlit as st
 from core import knob_text
 from core.knobs import RIGHT, Knobs, clip
 from core.lesson import AnyLesson
-from core.lessons import CURRICULUM, LESSONS
+from core.lessons import LESSONS
 from core.links import run_key
 from core.panels import COLOURS
 from core.runs.run import Run
@@ -55,7 +55,7 @@ def choose() -> Choice:
     stored = _stored()
     for run in asked:  # perhaps one that has been stopped, which no list has
         stored.setdefault(run.lesson.slug, {}).setdefault(run.key, run.knobs)
-    offered = [lesson.slug for lesson in CURRICULUM if stored.get(lesson.slug)]
+    offered = [lesson.slug for lesson in LESSONS.values() if stored.get(lesson.slug)]
     if not offered:
         return Choice(None, [], [], news)
     first = next((each for each in offered if len(stored[each]) >= LEAST), offered[0])
@@ -85,9 +85,9 @@ def choose() -> Choice:
 
 def _stored() -> dict[str, dict[str, Knobs]]:
     """The stored runs of each lesson, presets first, then the newest: slug → key → knobs."""
-    found: dict[str, dict[str, Knobs]] = {lesson.slug: {} for lesson in CURRICULUM}
+    found: dict[str, dict[str, Knobs]] = {lesson.slug: {} for lesson in LESSONS.values()}
     listed = state.runner().store.list()
-    for lesson in CURRICULUM:
+    for lesson in LESSONS.values():
         own = {run.key: run.knobs for run in listed if run.lesson is lesson}
         presets = [lesson.key(knobs) for knobs in lesson.presets.values()]
         found[lesson.slug] = {key: own[key] for key in [*presets, *own] if key in own}

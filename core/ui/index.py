@@ -8,7 +8,7 @@ was meant, or told that there is none. The page gets a script of ours that says 
 import gzip
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from html import escape
 from pathlib import Path
 from string import Template
@@ -39,11 +39,11 @@ class Index:
     Args:
         app: what stands behind it.
         folder: of the files that Streamlit serves at the root.
-        pages: the paths of all pages but home, without a slash.
+        pages: gives the paths of all pages but home, without a slash; there may be more later.
     """
 
-    def __init__(self, app: ASGIApp, folder: Path, pages: Collection[str]) -> None:
-        self.app, self._pages = app, set(pages)
+    def __init__(self, app: ASGIApp, folder: Path, pages: Callable[[], Collection[str]]) -> None:
+        self.app, self._pages = app, pages
         self._page = _with_ours((folder / "index.html").read_text(encoding="utf-8")).encode()
         self._packed = gzip.compress(self._page, mtime=0)
         # Known by name, so that a file which is not there is no page either.
@@ -62,7 +62,7 @@ class Index:
         # Streamlit's page looks for its server below its own path before it looks beside it.
         if first in STREAMLITS_OWN or "_stcore" in parts or path in self._files:
             return None
-        if not path or path in self._pages:
+        if not path or path in self._pages():
             headers = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
             if takes_gzip(request):
                 return Response(self._packed, headers={**headers, "Content-Encoding": "gzip"}, media_type="text/html")
@@ -86,7 +86,7 @@ class Index:
         """The page that the last part of a path names, spelt a little otherwise; None: none."""
         name = re.sub(r"\.(html?|py)$", "", part.casefold().strip()).replace("_", "-").replace(" ", "-")
         name = ELSEWHERE.get(name, name)
-        return "" if name in HOME else name if name in self._pages else None
+        return "" if name in HOME else name if name in self._pages() else None
 
 
 def _with_ours(page: str) -> str:

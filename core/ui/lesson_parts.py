@@ -17,7 +17,7 @@ from core.data import DataError
 from core.device import DeviceError
 from core.knobs import KnobError, Knobs, spell
 from core.lesson import AnyLesson
-from core.lessons import CURRICULUM
+from core.lessons import LESSONS
 from core.links import HUNT, PREDICTION
 from core.runs.run import Run, State
 from core.runs.runner import QueueFull
@@ -248,7 +248,7 @@ def verdict_on_run(lesson: AnyLesson, run: Run) -> None:
 
 def predict(lesson: AnyLesson, run: Run | None) -> None:
     """One question before the reveal; skipping it costs nothing. The teacher of a class sees what it says."""
-    if PREDICTION in state.hidden(lesson):
+    if PREDICTION in state.hidden(lesson) or not lesson.prose.answers:
         return
     with st.container(border=True, key="predict"):
         with st.container(horizontal=True, vertical_alignment="center"):
@@ -266,6 +266,8 @@ def predict(lesson: AnyLesson, run: Run | None) -> None:
 
 def claims(run: Run) -> None:
     """Every claim with its number, the notebook's and the literature's, and its verdict."""
+    if not run.lesson.has_claims:
+        return
     st.subheader("Claims, checked on this run", anchor=False)
     if not run.state.final:
         st.caption("Checked when the run ends.")
@@ -315,7 +317,7 @@ def _claim(claim: Claim, few_words: bool) -> str:
 
 def hunt(lesson: AnyLesson) -> None:
     """The notebook's mistakes; the cause comes last, step by step."""
-    if HUNT in state.hidden(lesson):
+    if HUNT in state.hidden(lesson) or not lesson.prose.mistakes:
         return
     with folded(f"{lesson.slug}/hunt", "What the notebook got wrong", ":material/search:") as opened:
         if not opened:
@@ -339,8 +341,9 @@ def hunt(lesson: AnyLesson) -> None:
 
 def theory_and_code(lesson: AnyLesson) -> None:
     """Why it happens, and the code that ran."""
-    with st.expander("Why?", icon=":material/school:"):  # always drawn: a page that is printed shows it
-        st.markdown(lesson.prose.theory)
+    if lesson.prose.theory:
+        with st.expander("Why?", icon=":material/school:"):  # always drawn: a page that is printed shows it
+            st.markdown(lesson.prose.theory)
     with folded(f"{lesson.slug}/code", "The code", ":material/code:") as opened:
         if opened:
             st.caption("The training as it runs: where a notebook prints, this yields a frame.")
@@ -377,11 +380,12 @@ def take_home(run: Run) -> None:
 
 def neighbours(lesson: AnyLesson, page: Callable[[AnyLesson], Any]) -> None:
     """The lessons before and after this one, a key each."""
-    at = CURRICULUM.index(lesson)
+    lessons = list(LESSONS.values())
+    at = lessons.index(lesson)
     with st.container(horizontal=True, horizontal_alignment="distribute", key="neighbours"):
         for step, key, icon in ((-1, "p", ":material/arrow_back:"), (1, "n", ":material/arrow_forward:")):
-            if 0 <= at + step < len(CURRICULUM):
-                other = CURRICULUM[at + step]
+            if 0 <= at + step < len(lessons):
+                other = lessons[at + step]
                 if st.button(other.title, key=f"neighbour{step}", icon=icon, type="tertiary", shortcut=key):
                     st.switch_page(page(other))
 

@@ -11,16 +11,21 @@ import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core import links
-from core.lessons import CURRICULUM
+from core.lessons import LESSONS
 
 CHANGES = "page_query/changes"
 """Where the session has what is yet to be sent: the page, and name → values. A run cut short leaves it there."""
 
 
-@cache
 def _known() -> Collection[str]:
     """The names that links of any page have."""
-    return {*links.OTHER, *(name for lesson in CURRICULUM for name in lesson.knobs.model_fields)}
+    own = (name for lesson in LESSONS.own for name in lesson.knobs.model_fields)
+    return {*_known_to_the_curriculum(), *own}
+
+
+@cache
+def _known_to_the_curriculum() -> Collection[str]:
+    return {*links.OTHER, *(name for lesson in LESSONS.curriculum for name in lesson.knobs.model_fields)}
 
 
 def query() -> dict[str, list[str]]:

@@ -17,7 +17,8 @@ from core.frames import TIMED
 from core.knobs import Knobs
 from core.lesson import AnyLesson
 from core.lessons import LESSONS
-from core.runs.engines import CURRICULUM, InProcess
+from core.runs.engines import LESSONS as PRODUCT
+from core.runs.engines import InProcess
 from core.runs.run import Run, State
 from core.runs.runner import Runner
 from core.runs.store import Store
@@ -128,7 +129,7 @@ def repeated(times: int) -> list[str]:
         other.start()
     different: list[str] = []
     try:
-        with running(LESSONS, CURRICULUM) as runner:
+        with running(LESSONS, PRODUCT) as runner:
             for lesson in LESSONS.values():
                 runs = []
                 for _ in range(times):
@@ -161,7 +162,7 @@ def rows(share: float) -> Rows:
     deaf = {"deaf": MISBEHAVING["deaf"]}
     trains = {slug: lesson for slug, lesson in LESSONS.items() if slug not in AT_ONCE}
     for what, lessons, curriculum, most in (
-        ("cancel at random moments, every lesson", trains, CURRICULUM, times),
+        ("cancel at random moments, every lesson", trains, PRODUCT, times),
         ("cancel, a lesson that does not listen", deaf, HERE, share_of(20, share, 3)),
     ):
         found = cancelled(lessons, curriculum, most)

@@ -22,7 +22,7 @@ async def behind(scope, receive, send):
     await send({"type": "http.response.body", "body": BEHIND})
 
 
-INDEX = Index(behind, FOLDER, PAGES)
+INDEX = Index(behind, FOLDER, lambda: PAGES)
 
 
 def ask(path, method="GET", accept="text/html,*/*", query=b"", takes="", more=()):
