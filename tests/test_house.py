@@ -14,13 +14,12 @@ SOURCES = sorted([*ROOT.glob("core/**/*.py"), *ROOT.glob("pages/*.py"), ROOT / "
 # Who may import whom, from the top down; a layer may import itself and what stands below.
 LAYERS = [
     {"app", "pages", "core.__main__"},
-    {"core.doctor"},
+    {"core.doctor", "core.lab", "core.notebook"},
     {"core.ui"},
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
-    {"core.claim_rules", "core.lab", "core.lesson", "core.lesson_v1", "core.library", "core.links", "core.own"}
-    | {"core.result"},
+    {"core.claim_rules", "core.lesson", "core.lesson_v1", "core.library", "core.links", "core.own"} | {"core.result"},
     {
         "core.charts",
         "core.claims",

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
@@ -21,12 +21,13 @@ from core.runs import runner as runner_module
 from core.runs.engines import UNKNOWN, Frames, Stopped
 from core.runs.run import Manifest, Run, State
 from core.runs.runner import MOST_WAITING, SHARE, QueueFull, Runner
+from tests.altered import altered
 from tests.runs.lessons_to_run import CURRICULUM, RunKnobs
 
 LOOKED_AT = 10  # places in line whose time is checked: the next ones
 FLOODS = "flood"  # the student who asks for everything at once
 KNOBS = {seed: RunKnobs(seed=seed) for seed in range(2000)}
-LESSON = replace(CURRICULUM[0], cost=lambda knobs: Cost(0, 0, 2e5 * seconds_of(knobs), 0))  # calls: 2e5 a second
+LESSON = altered(CURRICULUM[0], cost_of=lambda knobs: Cost(0, 0, 2e5 * seconds_of(knobs), 0))  # calls: 2e5 a second
 
 
 def seconds_of(knobs: RunKnobs) -> float:

@@ -35,7 +35,7 @@ class Gate:
     """A lesson that trains, half done, until it is opened, and counts how often it began."""
 
     def __init__(self) -> None:
-        self.lesson = lesson("gate", self.train, cost=lambda knobs: Cost(0, 0, 0, 0))
+        self.lesson = lesson("gate", self.train, cost_of=lambda knobs: Cost(0, 0, 0, 0))
         self.began = 0
         self.opened = threading.Event()
 
@@ -308,7 +308,7 @@ def test_nobody_can_tell_how_long_a_run_takes_that_says_nothing_and_is_late(tmp_
         while not silent.opened.wait(0.005):
             yield Frame(0, {"loss": [0.0, 0.0]})
 
-    silent.lesson = lesson("gate", train, cost=lambda knobs: Cost(0, 0, 0, 0))
+    silent.lesson = lesson("gate", train, cost_of=lambda knobs: Cost(0, 0, 0, 0))
     with running(tmp_path, silent) as runner:
         late = begun(runner, submit(runner, "gate"))
         behind = submit(runner, "good")
@@ -473,7 +473,7 @@ def test_what_cannot_be_trained_is_refused_before_it_waits(tmp_path, monkeypatch
 def test_a_papers_recipe_may_take_long_on_a_gpu_as_it_stands_and_nothing_else(
     tmp_path, monkeypatch, device, seed, refused
 ):
-    long = lesson("good", cost=lambda knobs: Cost(2 * 3600 * Calibration().flops, 1, 1, 1), for_gpu=("Classroom",))
+    long = lesson("good", cost_of=lambda knobs: Cost(2 * 3600 * Calibration().flops, 1, 1, 1), for_gpu=("Classroom",))
     runner = Runner(store_at(tmp_path, {"good": long}), InThread(), {"good": long})
     monkeypatch.setattr(runner, "_pick", lambda name: torch.device(device))
     monkeypatch.setattr(runner, "_calibration", lambda where: Calibration())
@@ -492,7 +492,7 @@ def test_a_run_waits_for_memory_that_another_holds_and_is_refused_where_nobody_w
     tmp_path, gate, monkeypatch
 ):
     monkeypatch.setattr("core.resources.memory", lambda: Amount(free=1, total=10))
-    monkeypatch.setitem(LESSONS, "large", lesson("large", cost=lambda knobs: Cost(0, 0, 0, 5)))
+    monkeypatch.setitem(LESSONS, "large", lesson("large", cost_of=lambda knobs: Cost(0, 0, 0, 5)))
     with running(tmp_path, gate) as runner:
         with pytest.raises(CostError, match="that this machine has left"):
             submit(runner, "large")

@@ -21,6 +21,7 @@ from core.runs import packing
 from core.runs.packing import Damaged, Foreign
 from core.runs.run import State
 from core.runs.store import Store, StoreError
+from tests.altered import altered
 from tests.runs.fakes import LESSON, LESSONS, FailingFiles, QuickFiles, TinyKnobs, commit, die, same, store_at, trained
 
 
@@ -201,7 +202,7 @@ def test_the_nearest_run_differs_in_the_fewest_knobs(tmp_path):
 
 def test_a_run_of_an_earlier_revision_can_be_read_but_is_not_offered(tmp_path):
     commit(store_at(tmp_path), trained())
-    revised = replace(LESSON, revision=2)
+    revised = altered(LESSON, revision=2)
     store = Store(tmp_path / "cache", [], {"tiny": revised})
     assert store.find(revised, TinyKnobs()) is None
     assert store.nearest(revised, TinyKnobs()) is None
@@ -215,14 +216,14 @@ def test_a_run_of_an_earlier_revision_can_be_read_but_is_not_offered(tmp_path):
 
 def later(**changes) -> dict:
     """The lesson as somebody changed it since."""
-    return {"tiny": replace(LESSON, **changes)}
+    return {"tiny": altered(LESSON, **changes)}
 
 
 def test_a_run_is_restated_from_the_frames_that_it_has(tmp_path):
     run = commit(store_at(tmp_path), trained())
     folder = folder_of(store_at(tmp_path), run)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    stricter = later(claims=lambda knobs, recording: [replace(*LESSON.claims(knobs, recording), expected="< 0.1")])
+    stricter = later(check_claims=lambda result: [replace(*LESSON.check_claims(result), expected="< 0.1")])
     store = Store(tmp_path / "cache", [], stricter, QuickFiles())
     assert store.restate(folder) == run.key
     found = store.get(run.key)
@@ -239,10 +240,10 @@ def test_last_digits_as_another_processor_computes_them_restate_nothing(tmp_path
     folder = folder_of(store_at(tmp_path), run)
     before = (folder / "run.json").read_bytes()
 
-    def elsewhere(knobs, recording):
-        return {name: value and value * factor for name, value in LESSON.facts(knobs, recording).items()}
+    def elsewhere(result):
+        return [replace(fact, value=fact.value and fact.value * factor) for fact in LESSON.compute_facts(result)]
 
-    store = Store(tmp_path / "cache", [], later(facts=elsewhere), QuickFiles())
+    store = Store(tmp_path / "cache", [], later(compute_facts=elsewhere), QuickFiles())
     assert store.restate(folder) == (run.key if changed else None)
     assert ((folder / "run.json").read_bytes() != before) == changed
 
