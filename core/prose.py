@@ -91,16 +91,13 @@ def read(text: str, name: str) -> Prose:
     origin = _words(blocks.take("p", "where the lesson comes from, in *asterisks*")).strip("*")
     prediction, theory = "", ""
     answers: Sequence[str] = ()
-    if blocks.at_section(PREDICT):
-        blocks.section(PREDICT)
+    if blocks.at_section(PREDICT, THEORY, MISTAKES):
         prediction = _words(blocks.take("p", "the question that readers answer before the run"))
         answers = _items(blocks.take("ul", "the answers, each behind a hyphen"))
-    if blocks.at_section(THEORY):
-        blocks.section(THEORY)
+    if blocks.at_section(THEORY, MISTAKES):
         theory = blocks.source_until("h2")
     mistakes = []
-    if blocks.left:
-        blocks.section(MISTAKES)
+    blocks.at_section(MISTAKES)
     while blocks.left:
         mistake = _words(blocks.take("h3", "the title of a mistake: ### and a few words"))
         clues = _items(blocks.take("ol", "the clues, numbered: 1. 2. 3."))
@@ -121,15 +118,17 @@ class _Blocks:
             raise ProseError(f"{self.name}, line {self._next_line() + 1}: here belongs {expected}.")
         return self.left.pop(0)
 
-    def section(self, title: str) -> None:
-        """Take the heading of a section."""
-        line = self._next_line()
-        if _words(self.take("h2", f"## {title}")) != title:
-            raise ProseError(f"{self.name}, line {line + 1}: here belongs ## {title}.")
-
-    def at_section(self, title: str) -> bool:
-        """Return whether the next block is the heading of this section, which may be left out."""
-        return bool(self.left) and self.left[0].tag == "h2" and _words(self.left[0]) == title
+    def at_section(self, title: str, *later: str) -> bool:
+        """Take the heading of this section, if it comes next; it may be left out where a later one or the end comes."""
+        if not self.left:
+            return False
+        line, expected = self._next_line() + 1, " or ".join(f"## {each}" for each in (title, *later))
+        heading = _words(self.left[0]) if self.left[0].tag == "h2" else ""
+        if heading not in (title, *later):
+            raise ProseError(f"{self.name}, line {line}: here belongs {expected}.")
+        if heading == title:
+            self.left.pop(0)
+        return heading == title
 
     def source_until(self, tag: str) -> str:
         """Take all blocks before the next one of this tag; return them as they are written."""

@@ -93,7 +93,7 @@ def test_what_does_not_fit_is_named_with_its_line_and_what_belongs_there(old, ne
     assert str(caught.value).startswith(f"depth.md, line {line}: here belongs {expected}")
 
 
-@pytest.mark.parametrize("text", ["", "\n\n", "# Depth", TEXT[: TEXT.index("## What")]])
+@pytest.mark.parametrize("text", ["", "\n\n", "# Depth", TEXT[: TEXT.index("- ")]])
 def test_a_text_that_ends_early_is_an_error_too(text):
     with pytest.raises(ProseError, match=r"^depth\.md, line \d+: here belongs"):
         prose.read(text, "depth.md")
@@ -118,3 +118,9 @@ def test_every_lesson_has_its_words_in_a_file_of_its_name_that_a_forge_shows(les
 
 def test_no_file_is_left_over():
     assert {path.stem for path in FOLDER.glob("*.md")} == {lesson.slug for lesson in CURRICULUM}
+
+
+def test_sections_may_be_left_out():
+    short = prose.read(TEXT[: TEXT.index("## Predict")], "depth.md")
+    assert (short.prediction, short.answers, short.theory, short.mistakes) == ("", (), "", ())
+    assert prose.read(TEXT[: TEXT.index("## What")], "depth.md").theory == prose.read(TEXT, "depth.md").theory
