@@ -19,7 +19,7 @@ LAYERS = [
     {"core.runs"},
     {"core.lessons"},
     {"core.scripts"},
-    {"core.claim_rules", "core.lesson", "core.lesson_v1", "core.library", "core.links", "core.own"} | {"core.result"},
+    {"core.claim_rules", "core.lesson", "core.library", "core.links", "core.own"} | {"core.result"},
     {
         "core.charts",
         "core.claims",
