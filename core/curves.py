@@ -68,8 +68,10 @@ class Table:
         name: in frames.
         label: what it holds, in words.
         shape: names of its axes: ("series", "repeats"). The length of "series" is checked.
+        added: whether it came later than runs that are stored: those lack it, and what draws it stays empty.
     """
 
     name: str
     label: str
     shape: Sequence[str]
+    added: bool = False

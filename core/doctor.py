@@ -19,6 +19,8 @@ from core.cost import Calibration, CostError, check
 from core.device import DeviceError, Devices
 from core.knobs import clip
 from core.lessons import CURRICULUM
+from core.library import VARIABLE as LESSONS_VARIABLE
+from core.library import LessonError, own_folder
 from core.places import PlaceError
 from core.runs import engines
 from core.runs.engines import EngineError
@@ -35,6 +37,7 @@ VARIABLES: dict[str, Callable[[], object]] = {
     f"{PREFIX}QUOTA": quota,
     f"{PREFIX}THREADS": device.threads,
     f"{PREFIX}ENGINE": engines.chosen,
+    LESSONS_VARIABLE: own_folder,
     f"{PREFIX}DATA": lambda: None,  # what is not there is told of each data set
     CLASS_VARIABLE: lambda: Codes.chosen(os.environ),
     TEACHER_VARIABLE: lambda: Codes.chosen(os.environ),
@@ -43,7 +46,7 @@ VARIABLES: dict[str, Callable[[], object]] = {
 }
 """Each of our variables, and what reads it; that raises where it cannot be used."""
 
-UNUSABLE = (PlaceError, StoreError, DeviceError, EngineError, CodeError, AddressError, ProxyError)
+UNUSABLE = (LessonError, PlaceError, StoreError, DeviceError, EngineError, CodeError, AddressError, ProxyError)
 
 
 @dataclass(frozen=True)

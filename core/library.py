@@ -30,6 +30,24 @@ class LessonError(ValueError):
     """A file that is no lesson. Its message is one sentence with the file, the line and the next move."""
 
 
+def own_folder() -> Path | None:
+    """Return the folder that `GRADIENT_LAB_LESSONS` names, None where it names none.
+
+    Raises:
+        LessonError: it names something that is no folder.
+    """
+    said = os.environ.get(VARIABLE, "").strip()
+    if not said:
+        return None
+    try:
+        folder = Path(said).expanduser()
+        if folder.is_dir():
+            return folder
+    except (OSError, RuntimeError):
+        pass
+    raise LessonError(f"{VARIABLE} = {clip(said)} is no folder; name one, or unset it.")
+
+
 class Library(Mapping[str, AnyLesson]):
     """Slug → lesson, the curriculum first.
 
@@ -53,15 +71,14 @@ class Library(Mapping[str, AnyLesson]):
     def refresh(self) -> None:
         """Take up what was added, changed or removed in the folder since the last look."""
         with self._lock:
-            folder = os.environ.get(VARIABLE, "").strip()
             own: dict[str, AnyLesson] = {}
             errors: dict[str, str] = {}
+            paths: list[Path] = []
             try:
-                paths = sorted(Path(folder).expanduser().glob("*.py")) if folder else []
-                if folder and not Path(folder).expanduser().is_dir():
-                    errors[folder] = f"{VARIABLE} = {clip(folder)} is no folder; name one, or unset it."
-            except (OSError, RuntimeError) as error:
-                paths, errors[folder] = [], f"{VARIABLE} = {clip(folder)} cannot be read ({clip(str(error))})."
+                folder = own_folder()
+                paths = sorted(folder.glob("*.py")) if folder is not None else []
+            except LessonError as error:
+                errors[VARIABLE] = str(error)
             taken = {lesson.slug for lesson in self.curriculum}
             for path in paths:
                 if path.name.startswith("_"):

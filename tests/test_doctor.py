@@ -78,6 +78,7 @@ BAD = {
     "GRADIENT_LAB_TEACHER_CODE": "x",
     "GRADIENT_LAB_ADDRESS": "the lab",
     "GRADIENT_LAB_PROXIES": "somewhere",
+    "GRADIENT_LAB_LESSONS": "~no-such-user/x",
 }
 
 

@@ -102,9 +102,10 @@ lesson = Lesson(
     ],
     tables=[
         *[Table(name, label, ("series", "channels")) for name, label in (
-            ("gamma", "scale γ"), ("beta", "shift β"), ("moving_mean", "running mean"),
+            ("gamma", "scale γ"), ("beta", "shift β"),
             ("variance_expected", "running variance"), ("variance_met", "variance in evaluation"))],
-        Table("seconds", "seconds of a core that an epoch takes, mean over the repeats", ("series",)),
+        Table("moving_mean", "running mean", ("series", "channels"), added=True),
+        Table("seconds", "seconds of a core that an epoch takes, mean over the repeats", ("series",), added=True),
     ],
     presets={
         "Classroom": {},

@@ -122,6 +122,7 @@ lesson = Lesson(
     ],
     tables=[
         Table("random_features", "test RMSE of untrained units with zero and with spread biases", ("biases", "seeds")),
+        Table("random_line", "the same with spread biases, mean over the seeds, at both ends of the axis", ("ends",), added=True),
         Table("largest_kernel", "largest weight of each network", ("series",)),
         Table("seconds_per_epoch", "training time of an epoch", ("series",)),
     ],

@@ -119,6 +119,7 @@ lesson = Lesson(
         Curve("updates", "updates in an epoch", fact=False),
     ],
     tables=[
+        Table("one_epoch_by_seed", "test accuracy after one epoch", ("optimizers by seeds",), added=True),
         Table("search", "validation accuracy by learning rate, mean over the seeds", ("optimizers", "rates")),
         Table("chosen", "the rates chosen and their validation accuracy", ("rate and accuracy", "optimizers by seeds")),
         Table("tuning", "test accuracy after the search, at the notebook's and at the chosen rate", ("rates", "optimizers by seeds")),

@@ -356,7 +356,7 @@ def thirty_two(result: Result[WidthKnobs]) -> Check:
         Needs.at_least("passes", 10),
         Needs.among("widths", 32),
     ],
-    shown=lambda knobs: knobs.examples >= 60_000,
+    shown=lambda knobs: examples(knobs) >= 60_000,
 )
 def full_set(result: Result[WidthKnobs]) -> Check:
     """The notebook's remark on the full data set."""

@@ -257,6 +257,9 @@ def _misfits(lesson: AnyLesson, knobs: Knobs, recording: Recording) -> Iterator[
                 yield f"curve {trace.curve} is missing"
             if isinstance(trace, Switch):
                 for attribute in trace.pictures:
+                    table = lesson.tables.get(trace.name(attribute))
+                    if table is not None and table.added and table.name not in recording.pictures:
+                        continue
                     if not _shows(trace, attribute, recording):
                         yield f"picture {trace.name(attribute)} is missing, or has another shape than is drawn"
         panel.figure(recording)
