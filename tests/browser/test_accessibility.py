@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+from core.lessons import LESSONS
 from tests.browser.conftest import TRAINS_NOTHING
 
 pytestmark = pytest.mark.browser
@@ -14,12 +15,10 @@ PAGES = {
     "/": "Gradient Lab",
     "/gallery": "Gallery",
     "/runs": "Runs",
-    "/dropout": "Does switching units off",
-    "/vanishing-gradients": "Why does a deep net",
-    "/cnn-arithmetic": "Where do a convolutional",
+    **{f"/{slug}": LESSONS[slug].question for slug in ("dropout", "vanishing-gradients", "cnn-arithmetic")},
 }
 
-LESSONS = ("/dropout", "/vanishing-gradients", "/cnn-arithmetic")  # with every kind of knob, opened on a stored run
+WITH_KNOBS = ("/dropout", "/vanishing-gradients", "/cnn-arithmetic")  # with every kind of knob, opened on a stored run
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def test_axe_finds_nothing_serious(base, open_page, path, scheme):
     page = open_page(color_scheme=scheme)
     page.goto(base + path)
     page.get_by_role("heading", level=1, name=PAGES[path]).wait_for()
-    if path in LESSONS:
+    if path in WITH_KNOBS:
         page.wait_for_selector(".gl-plot .main-svg")
     for _ in range(8):
         page.wait_for_timeout(1500)  # what fades in, or is drawn once more, is pale until it stands

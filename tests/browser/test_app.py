@@ -84,7 +84,7 @@ def test_a_lesson_is_printed_light_with_every_chart_and_its_theory(base, open_pa
 
 def test_a_deep_link_opens_on_a_fresh_server_with_its_knobs(base, page):
     page.goto(f"{base}/dying-relu?width=4&depth=3")
-    page.get_by_role("heading", name="Why do narrow, deep ReLU nets die").wait_for()
+    page.get_by_role("heading", name="Why do narrow, deep ReLU networks die").wait_for()
     assert "width=4" in page.url
     assert page.get_by_text("Page not found").count() == 0
 
@@ -94,10 +94,10 @@ def test_run_grows_live_ends_with_claims_and_a_reload_finds_it(base, page):
     press_run(page)
     page.wait_for_selector(".js-plotly-plot")
     page.get_by_text("Claims, checked on this run").wait_for()
-    page.get_by_text("The wider the net, the fewer passes").wait_for()
+    page.get_by_text("The widest network interpolates sooner").wait_for()
     url = page.url
     page.reload()
-    page.get_by_text("The wider the net, the fewer passes").wait_for()
+    page.get_by_text("The widest network interpolates sooner").wait_for()
     page.wait_for_selector(".js-plotly-plot")
     page.wait_for_function(
         "() => document.querySelectorAll('.js-plotly-plot')[0].data.some((t) => t.x && t.x.length > 4)"

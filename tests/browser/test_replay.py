@@ -68,7 +68,7 @@ def test_the_file_replays_from_disk_without_a_network(open_page, kept, scheme):
     entries = page.get_by_role("region", name="What happened so far").get_by_role("listitem")
     assert entries.count() == 0
     page.get_by_role("button", name="To the end").click()
-    assert "h=128 reads every training example" in " ".join(entries.all_text_contents())
+    assert "h=128 classifies every training example correctly" in " ".join(entries.all_text_contents())
     page.get_by_role("button", name="Back to the start").click()
     page.get_by_role("button", name="Play", exact=True).click()
     until(page, "Number(document.querySelector('.gl-scrubber').value) > 3")
