@@ -58,6 +58,7 @@ class Library(Mapping[str, AnyLesson]):
 
     def __init__(self, curriculum: Sequence[AnyLesson]) -> None:
         self.curriculum = tuple(curriculum)
+        self._ours = {lesson.slug: lesson for lesson in self.curriculum}
         self.errors: Mapping[str, str] = {}
         self._own: Mapping[str, AnyLesson] = {}
         self._read: dict[Path, tuple[str, AnyLesson | LessonError]] = {}  # file → hash of its code, what it gave
@@ -79,7 +80,7 @@ class Library(Mapping[str, AnyLesson]):
                 paths = sorted(folder.glob("*.py")) if folder is not None else []
             except LessonError as error:
                 errors[VARIABLE] = str(error)
-            taken = {lesson.slug for lesson in self.curriculum}
+            taken = set(self._ours)
             for path in paths:
                 if path.name.startswith("_"):
                     continue
@@ -110,17 +111,14 @@ class Library(Mapping[str, AnyLesson]):
         return self._read[path][1]
 
     def __getitem__(self, slug: str) -> AnyLesson:
-        for lesson in self.curriculum:
-            if lesson.slug == slug:
-                return lesson
-        return self._own[slug]
+        return self._ours[slug] if slug in self._ours else self._own[slug]
 
     def __iter__(self) -> Iterator[str]:
-        yield from (lesson.slug for lesson in self.curriculum)
+        yield from self._ours
         yield from self._own
 
     def __len__(self) -> int:
-        return len(self.curriculum) + len(self._own)
+        return len(self._ours) + len(self._own)
 
 
 class _Code(SourceLoader):

@@ -21,7 +21,7 @@ from core.charts import AnyTrace, axis, chart
 from core.claims import Check, Needs
 from core.cost import Cost
 from core.curves import Curve, Table
-from core.facts import Fact, finite, mean
+from core.facts import Fact, mean
 from core.frames import Array, Frame
 from core.knobs import SEED, Knobs, knob
 from core.lesson import Lesson
@@ -615,7 +615,7 @@ def facts(result: Result[DepthKnobs]) -> Iterator[Fact]:
     for depth in layout.depths:
         own = test[layout.depth == depth]
         best = np.nan_to_num(own.mean(axis=1), nan=np.inf).min()
-        yield Fact("best_test_rmse", LAYERS[depth - 1], finite(best))
+        yield Fact("best_test_rmse", LAYERS[depth - 1], best)
         yield Fact("best_r2", LAYERS[depth - 1], 1 - (best / sd) ** 2 if sd else None)
         yield mean("mean_test_rmse", LAYERS[depth - 1], own.mean(axis=0))
     for shallow, deep in pairwise(layout.depths):
